@@ -1,0 +1,5 @@
+"""`python -m lab_tool` is `lab`."""
+
+from lab_tool.cli import main
+
+main()

@@ -1,0 +1,39 @@
+"""The one place that starts other programs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """What a program that ended left behind."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def error_text(self) -> str:
+        """The last line of standard error, for a message."""
+        lines = self.err.decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else f"exit code {self.code}"
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    input: bytes = b"",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> Completed:
+    """Run `argv` (a list, never a shell line) to its end; `timeout` in seconds.
+
+    Raises `FileNotFoundError` and `subprocess.TimeoutExpired`.
+    """
+    done = subprocess.run(list(argv), input=input, env=env, cwd=cwd, timeout=timeout, capture_output=True, check=False)
+    return Completed(done.returncode, done.stdout, done.stderr)
