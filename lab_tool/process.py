@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +38,18 @@ def run(
     """
     done = subprocess.run(list(argv), input=input, env=env, cwd=cwd, timeout=timeout, capture_output=True, check=False)
     return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def start(
+    argv: Sequence[str], *, env: Mapping[str, str], pass_fds: Sequence[int], err: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    """Start `argv` in a session of its own (Ctrl-C on the terminal does not reach it), its output in a pipe."""
+    return subprocess.Popen(
+        list(argv),
+        env=env,
+        pass_fds=pass_fds,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=err,
+        start_new_session=True,
+    )

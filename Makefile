@@ -1,0 +1,38 @@
+# Two commands for a newcomer: make demo, make test. Each does all set-up it needs.
+PYTHON := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-clean test check molecule bench lock
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: ## OS packages (where root allows) and the virtual environment; seconds when there is nothing to do
+	@sh .ci/setup
+
+demo: setup ## a room of four real Linux PCs on this machine: request, approve, patch, prove, refuse
+	@$(PYTHON) -m tests.demo
+
+demo-clean: ## remove what the demo left: its state folder
+	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo --clean; else rm -rf .demo; fi
+
+test: setup ## the whole suite, with real hosts where this machine can have them
+	@$(PYTHON) -m pytest
+
+check: setup ## ruff, mypy strict, yamllint, ansible-lint production, shellcheck
+	ruff check .
+	ruff format --check .
+	mypy
+	yamllint --strict .
+	ansible-lint --offline --profile production
+
+molecule: setup ## the roles' scenarios on real hosts
+	@$(PYTHON) -m tests.molecule
+
+bench: setup ## measurements against a baseline run beside each; see tests/bench
+	@$(PYTHON) -m tests.bench
+
+lock: setup ## new lock files from pyproject.toml (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements-dev.lock

@@ -1,0 +1,1 @@
+"""What happens inside `ansible-playbook` goes into the log before the next thing happens."""
