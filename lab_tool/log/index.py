@@ -1,0 +1,194 @@
+"""A SQLite index over the log: which entry is where, and which entries name what. May be thrown away at any time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from lab_tool.errors import VerificationError
+from lab_tool.log.entry import Entry, leaf_hash, read_line
+from lab_tool.log.store import ENTRIES, refuse_if_emptied, settled_size
+
+SCHEMA = 1
+TABLES = """
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, start INTEGER NOT NULL, length INTEGER NOT NULL, time TEXT NOT NULL,
+                    hash BLOB NOT NULL);
+CREATE TABLE term (id INTEGER PRIMARY KEY, field TEXT NOT NULL, value TEXT NOT NULL, UNIQUE (field, value));
+CREATE TABLE posting (term INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (term, seq)) WITHOUT ROWID;
+CREATE INDEX entry_time ON entry (time);
+"""
+BATCH = 50_000
+# Who an entry is by or about: its actor, and the persons its body names.
+PERSON_FIELDS = ("person", "requester", "approver")
+
+
+@contextmanager
+def open_index(directory: Path) -> Iterator[sqlite3.Connection | None]:
+    """The index of the log in `directory`, brought up to date; None where there is no entry.
+
+    A damaged or foreign index is built anew; where it can't be written it is built in memory. Raises
+    `VerificationError` when the log is not the one that was indexed.
+    """
+    size = settled_size(directory)
+    if size == 0:
+        refuse_if_emptied(directory)
+        yield None
+        return
+    with closing(_up_to_date(directory, size)) as index:
+        yield index
+
+
+def text_key(value: str) -> str:
+    """`value` as SQLite can store it: half surrogates, which no UTF-8 holds, are escaped."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def terms(entry: Entry) -> set[tuple[str, str]]:
+    """What an entry can be found by, as (field, value)."""
+    subject = entry.subject
+    found = {("kind", entry.kind), ("person", entry.actor), ("change", subject.change), ("run", subject.run)}
+    found |= {("person", value) for key in PERSON_FIELDS if isinstance(value := entry.body.get(key), str)}
+    for field, values in (("host", subject.hosts), ("room", subject.rooms), ("rule", subject.rules)):
+        found |= {(field, value) for value in values}
+    return {(field, text_key(value)) for field, value in found if value}
+
+
+def _up_to_date(directory: Path, size: int) -> sqlite3.Connection:
+    folder = directory / "index"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        # Waits for whoever builds the index, instead of building it a second time.
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return _built_in_memory(directory, size)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _opened(folder / "entries.sqlite", directory / ENTRIES, size)
+    except (OSError, sqlite3.Error):
+        # A full disk, or a file of another account: reading goes on without.
+        return _built_in_memory(directory, size)
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
+
+
+def _opened(path: Path, entries: Path, size: int) -> sqlite3.Connection:
+    if path.exists():
+        try:
+            index = sqlite3.connect(path)
+            if index.execute("PRAGMA user_version").fetchone()[0] == SCHEMA:
+                index.execute("PRAGMA synchronous = NORMAL")
+                _catch_up(index, entries, size)
+                return index
+            index.close()
+        except sqlite3.Error:
+            pass
+        for left in path.parent.glob("entries.sqlite*"):
+            left.unlink()
+    return _built(path, entries, size)
+
+
+def _built(path: Path, entries: Path, size: int) -> sqlite3.Connection:
+    """Build beside and rename, so that nobody meets half an index."""
+    unfinished = path.with_name("building")
+    unfinished.unlink(missing_ok=True)
+    with closing(sqlite3.connect(unfinished)) as index:
+        unfinished.chmod(0o600)
+        index.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + TABLES)
+        _catch_up(index, entries, size)
+        index.execute(f"PRAGMA user_version = {SCHEMA}")
+        index.execute("PRAGMA journal_mode = WAL")
+    descriptor = os.open(unfinished, os.O_RDONLY | os.O_CLOEXEC)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    unfinished.rename(path)
+    return sqlite3.connect(path)
+
+
+def _built_in_memory(directory: Path, size: int) -> sqlite3.Connection:
+    index = sqlite3.connect(":memory:")
+    index.executescript(TABLES)
+    _catch_up(index, directory / ENTRIES, size)
+    return index
+
+
+def _catch_up(index: sqlite3.Connection, entries: Path, size: int) -> None:
+    """Index what was appended since; raise `VerificationError` if what was indexed last is not there any more."""
+    row = index.execute("SELECT seq, start, length, hash FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
+    last, start, length, digest = row or (-1, 0, 0, b"")
+    end = start + length
+    with entries.open("rb") as file:
+        if row:
+            file.seek(start)
+            line = file.read(length)
+            if end > size or leaf_hash(line[:-1]) != digest.hex():
+                raise VerificationError(
+                    f"the log is not the one that was indexed: entry {last} is not where it was",
+                    where=str(entries),
+                    next_command="lab log verify",
+                )
+        if end < size:
+            _index_lines(index, _lines(file, end, size), last + 1, end, entries)
+
+
+def _lines(file: Iterable[bytes], at: int, size: int) -> Iterator[bytes]:
+    """Whole lines up to `size`; a torn end is left to the next writer."""
+    for line in file:
+        at += len(line)
+        if at > size or not line.endswith(b"\n"):
+            return
+        yield line
+
+
+def _index_lines(index: sqlite3.Connection, lines: Iterable[bytes], seq: int, at: int, entries: Path) -> None:
+    known: dict[tuple[str, str], int] = {}
+    rows: list[tuple[int, int, int, str, bytes]] = []
+    postings: list[tuple[int, int]] = []
+    for line in lines:
+        entry = _entry(line, seq, entries)
+        rows.append((seq, at, len(line), text_key(entry.time), bytes.fromhex(entry.hash)))
+        for term in terms(entry):
+            number = known.get(term)
+            if number is None:
+                number = known[term] = _number(index, term)
+            postings.append((number, seq))
+        seq += 1
+        at += len(line)
+        if len(rows) == BATCH:
+            _insert(index, rows, postings)
+    _insert(index, rows, postings)
+    index.commit()
+
+
+def _number(index: sqlite3.Connection, term: tuple[str, str]) -> int:
+    index.execute("INSERT OR IGNORE INTO term (field, value) VALUES (?, ?)", term)
+    number: int = index.execute("SELECT id FROM term WHERE field = ? AND value = ?", term).fetchone()[0]
+    return number
+
+
+def _insert(
+    index: sqlite3.Connection, rows: list[tuple[int, int, int, str, bytes]], postings: list[tuple[int, int]]
+) -> None:
+    index.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+    # In key order: the tree then grows at few places instead of everywhere.
+    index.executemany("INSERT INTO posting VALUES (?, ?)", sorted(postings))
+    rows.clear()
+    postings.clear()
+
+
+def _entry(line: bytes, seq: int, entries: Path) -> Entry:
+    try:
+        entry = read_line(line[:-1])
+        if entry.seq != seq:
+            raise ValueError(f"entry {entry.seq} stands where entry {seq} should")
+        terms(entry)
+        text_key(entry.time)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise VerificationError(
+            f"line {seq + 1}: {error}", where=str(entries), next_command="lab log verify"
+        ) from error
+    return entry

@@ -1,0 +1,105 @@
+"""Finding entries: by kind, change, run, host, room, person, rule and time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from lab_tool.errors import VerificationError
+from lab_tool.log.entry import LONGEST_LINE, Entry, read_line
+from lab_tool.log.index import open_index, text_key
+from lab_tool.log.store import ENTRIES
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What all entries wanted have in common; what is empty is not asked for.
+
+    `kinds` are exact, or begin with what stands before a closing `*`. `person` is the actor, or a person, requester or
+    approver the body names. `since` (included) and `until` (not included) are times as the log writes them.
+    `last` keeps the newest so many.
+    """
+
+    kinds: tuple[str, ...] = ()
+    change: str = ""
+    run: str = ""
+    host: str = ""
+    room: str = ""
+    person: str = ""
+    rule: str = ""
+    since: str = ""
+    until: str = ""
+    last: int | None = None
+
+
+def find(directory: Path, query: Query) -> list[Entry]:
+    """The entries that fit, in the order of the log. Raises `VerificationError` as `iterate` does."""
+    return list(iterate(directory, query))
+
+
+def iterate(directory: Path, query: Query) -> Iterator[Entry]:
+    """As `find`, one at a time. An entry that changed since it was indexed raises `VerificationError`."""
+    with open_index(directory) as index:
+        if index is None:
+            return
+        rows = index.execute(*_statement(index, query))
+        with (directory / ENTRIES).open("rb") as file:
+            for row in rows:
+                yield _read(file, row, directory)
+
+
+def _read(file: BinaryIO, row: tuple[int, int, int, bytes], directory: Path) -> Entry:
+    """The entry at an index row: a whole line of the log, with that number and that hash."""
+    seq, start, length, digest = row
+    try:
+        file.seek(max(0, start - 1))
+        before = file.read(1) if start else b"\n"
+        line = file.read(length) if length <= LONGEST_LINE else b""
+        if before == b"\n" and line.find(b"\n") == length - 1:
+            entry = read_line(line[:-1])
+            if entry.seq == seq and entry.hash == digest.hex():
+                return entry
+    except ValueError:
+        pass
+    raise VerificationError(
+        f"entry {seq} is not what it was when it was indexed",
+        where=str(directory / ENTRIES),
+        next_command="lab log verify",
+    )
+
+
+def _statement(index: sqlite3.Connection, query: Query) -> tuple[str, list[str | int]]:
+    conditions: list[str] = []
+    values: list[str | int] = []
+    for field in ("change", "run", "host", "room", "person", "rule"):
+        wanted = getattr(query, field)
+        if wanted:
+            conditions.append(
+                "seq IN (SELECT seq FROM posting WHERE term = (SELECT id FROM term WHERE field = ? AND value = ?))"
+            )
+            values += [field, text_key(wanted)]
+    if query.kinds:
+        numbers = _kind_terms(index, query.kinds)
+        conditions.append(f"seq IN (SELECT seq FROM posting WHERE term IN ({','.join('?' * len(numbers))}))")
+        values += numbers
+    for wanted, comparison in ((query.since, "time >= ?"), (query.until, "time < ?")):
+        if wanted:
+            conditions.append(comparison)
+            values.append(wanted)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    select = f"SELECT seq, start, length, hash FROM entry{where}"
+    if query.last is None:
+        return f"{select} ORDER BY seq", values
+    return f"SELECT * FROM ({select} ORDER BY seq DESC LIMIT ?) ORDER BY seq", [*values, query.last]
+
+
+def _kind_terms(index: sqlite3.Connection, kinds: tuple[str, ...]) -> list[int]:
+    """The numbers of the kinds that occur: there are a few dozen at most."""
+    return [
+        number
+        for number, kind in index.execute("SELECT id, value FROM term WHERE field = 'kind'")
+        if any(kind.startswith(wanted[:-1]) if wanted.endswith("*") else kind == wanted for wanted in kinds)
+    ]
