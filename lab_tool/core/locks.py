@@ -22,9 +22,9 @@ def host_locks(folder: Path, hosts: Sequence[str], *, run: str, actor: str, sinc
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     held: list[int] = []
     try:
-        # Sorted, so that two runs that overlap can't each hold what the other waits for.
-        for host in sorted(hosts):
-            held.append(_lock(folder / f"{host}.lock", host, {"run": run, "actor": actor, "since": since}))
+        holder = {"run": run, "actor": actor, "since": since}
+        # Sorted, so that of two runs that overlap one gets all it asks for.
+        held.extend(_lock(folder / f"{host}.lock", host, holder) for host in sorted(hosts))
         yield tuple(held)
     finally:
         for descriptor in held:

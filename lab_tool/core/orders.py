@@ -1,4 +1,4 @@
-"""The four ways to a run: an approved change, a standing approval, an emergency, the rest of an earlier run."""
+"""The ways to a run: a rehearsal, an approved change, a standing approval, an emergency, the rest of an earlier run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from lab_tool.errors import UsageError
 from lab_tool.log.store import LogStore
 from lab_tool.rules import VERBS
 from lab_tool.school.model import Host, School
+from lab_tool.school.select import select_hosts
 from lab_tool.settings import Settings
 
 Clock = Callable[[], datetime]
@@ -31,3 +32,79 @@ class Wish:
     hosts: tuple[str, ...]
     emergency: str
     resume: str
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Who asks, and with what: everything the ways to a run have in common."""
+
+    settings: Settings
+    school: School
+    key: Path
+    clock: Clock
+
+
+def make_order(desk: Desk, wish: Wish) -> Order:
+    """The order for what was typed; raises `UsageError` for what makes no sense, `RefusedError` where a gate is shut."""
+    if wish.resume:
+        if wish.target or wish.rooms or wish.hosts:
+            raise UsageError("--resume takes its hosts from the earlier run", next_command="lab run --resume RUN")
+        return _rest(desk, wish.resume)
+    if not wish.target:
+        raise UsageError("say what to run: a change or a verb", next_command="lab run --help")
+    if wish.target not in VERBS:
+        if wish.rooms or wish.hosts or wish.emergency:
+            raise UsageError("a change names its hosts itself", next_command=f"lab run {wish.target}")
+        return _approved(desk, wish.target)
+    if wish.emergency:
+        return _emergency(desk, wish)
+    return _standing(desk, wish.target, select_hosts(desk.school, wish.rooms, wish.hosts))
+
+
+def rehearsal(desk: Desk, plan: Plan) -> Order:
+    """Check mode on the PCs of a plan: no approval, since nothing is changed, but somebody who may request or run."""
+    actor = identify(desk.school, desk.key, desk.clock().date())
+    require_grant(actor, ("request", "run"), plan.verb, _rooms(plan))
+    return Order(plan, _planned(desk.school, plan), actor, desk.key, check=True)
+
+
+def _approved(desk: Desk, change: str, only: tuple[str, ...] = (), resumes: str = "") -> Order:
+    """Exactly the hosts of an approved change, or `only` those of them that an earlier run left."""
+    actor = identify(desk.school, desk.key, desk.clock().date())
+    state = get_change(desk.settings, change)
+    require_grant(actor, ("run",), state.verb, frozenset(state.rooms))
+    plan = make_plan(desk.settings, desk.school, state.verb, state.hosts, state.overrides)
+    approval = require_runnable(desk.settings, desk.school, state, plan, desk.clock(), resumes=resumes)
+    hosts = tuple(host for host in _planned(desk.school, plan) if not only or host.name in only)
+    return Order(plan, hosts, actor, desk.key, False, state.id, approval.as_json(), resumes=resumes)
+
+
+def _standing(desk: Desk, verb: str, hosts: tuple[Host, ...], resumes: str = "") -> Order:
+    actor = identify(desk.school, desk.key, desk.clock().date())
+    rooms = frozenset(host.room for host in hosts)
+    require_grant(actor, ("run",), verb, rooms)
+    plan = make_plan(desk.settings, desk.school, verb, tuple(host.name for host in hosts), {})
+    state, approval = find_standing(desk.settings, desk.school, plan, desk.clock())
+    order = Order(plan, _planned(desk.school, plan), actor, desk.key, False, state.id, approval.as_json())
+    return replace(order, resumes=resumes)
+
+
+def _emergency(desk: Desk, wish: Wish) -> Order:
+    actor = identify(desk.school, desk.key, desk.clock().date())
+    hosts = select_hosts(desk.school, wish.rooms, wish.hosts)
+    require_grant(actor, ("emergency",), wish.target, frozenset(host.room for host in hosts))
+    plan = make_plan(desk.settings, desk.school, wish.target, tuple(host.name for host in hosts), {})
+    state = request_emergency(desk.settings, desk.school, plan, wish.emergency, desk.key, desk.clock)
+    return Order(plan, _planned(desk.school, plan), actor, desk.key, False, state.id, None, wish.emergency)
+
+
+def _rest(desk: Desk, run: str) -> Order:
+    """What `run` left, by the right it had: the same change, the same standing approval, or the same emergency."""
+    actor = identify(desk.school, desk.key, desk.clock().date())
+    earlier = unfinished(desk.settings, LogStore(desk.settings.log, desk.clock), run, actor.id)
+    state = get_change(desk.settings, earlier.started.subject.change)
+    if state.standing:
+        return _standing(desk, state.verb, select_hosts(desk.school, (), earlier.left), run)
+    if state.emergency:
+        raise UsageError(f"{run} was an emergency; begin another", next_command=_again(state, earlier.left))
+    return _approved(desk, state.id, earlier.left, run)

@@ -90,7 +90,7 @@ def play(
     locks: Sequence[int],
     progress: Progress,
 ) -> PlayEnd:
-    """Run the playbook on exactly `hosts` (never empty), handing it the descriptors `locks`; Ctrl-C ends it politely."""
+    """Run the playbook on exactly `hosts` (never empty), which inherits the descriptors `locks`; Ctrl-C ends it."""
     folder = settings.runs / run
     folder.mkdir(parents=True, mode=0o700)
     (folder / "hosts").write_text("\n".join(hosts) + "\n", encoding="utf-8")
@@ -104,7 +104,7 @@ def play(
                 progress(event)
         except KeyboardInterrupt:
             interrupted = "interrupted"
-        with _deaf():
+        with uninterrupted():
             code = _end(child, politely=bool(interrupted))
         said.seek(0)
         text = said.read().decode(errors="replace")
@@ -135,8 +135,8 @@ def _end(child: subprocess.Popen[bytes], *, politely: bool) -> int:
 
 
 @contextmanager
-def _deaf() -> Iterator[None]:
-    """Let nothing interrupt the reckoning after an interruption."""
+def uninterrupted() -> Iterator[None]:
+    """Let no second Ctrl-C keep a run from being told to end, or its end from being recorded."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

@@ -38,9 +38,10 @@ def unfinished(settings: Settings, store: LogStore, run: str, actor: str) -> Unf
     result = outcomes(started.subject.hosts, started.body["excluded"], entries)
     if not any(entry.kind in ("run.finished", "run.interrupted") for entry in entries):
         subject = Subject(started.subject.change, run, started.subject.hosts, started.subject.rooms)
-        store.append(actor=actor, kind="run.interrupted", subject=subject, body=reach(started.subject.hosts, entries, result))
+        store.append(
+            actor=actor, kind="run.interrupted", subject=subject, body=reach(started.subject.hosts, entries, result)
+        )
     left = tuple(host for host in started.subject.hosts if result[host].outcome not in DONE)
     if not left:
         raise UsageError(f"{run} left nothing to do", next_command=f"lab log show --run {run}")
     return Unfinished(started, result, left)
-

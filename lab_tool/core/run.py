@@ -13,10 +13,9 @@ from lab_tool.clock import utc_text
 from lab_tool.core.locks import host_locks
 from lab_tool.core.outcome import BAD, Outcome, outcomes
 from lab_tool.core.plan import Plan, make_plan, what_moved
-from lab_tool.core.playbook import PlayEnd, Progress, play
+from lab_tool.core.playbook import PlayEnd, Progress, play, uninterrupted
 from lab_tool.core.run_id import new_run_id
 from lab_tool.core.versions import versions
-from lab_tool.errors import LabError
 from lab_tool.log.checkpoint import Published, publish
 from lab_tool.log.entry import Subject
 from lab_tool.log.query import Query, find
@@ -85,8 +84,9 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
             locks=locks,
             progress=progress,
         )
-        result = _reckon(settings, school, run, order, end)
-        store.append(actor=order.actor.id, kind="run.finished", subject=subject, body=_ending(result, end))
+        with uninterrupted():
+            result = _reckon(settings, school, run, order, end)
+            store.append(actor=order.actor.id, kind="run.finished", subject=subject, body=_ending(result, end))
     published = publish(settings, school.log, clock)
     return RunResult(
         run, order.change, order.check, result.outcomes, end.interrupted, result.problem, result.moved, published

@@ -105,9 +105,7 @@ class Recorder:
         if allowed.is_evidence(task.action) and isinstance(evidence, Mapping):
             self._append("evidence.read", {**task.fields(), "evidence": dict(evidence)}, (host,), task.rules)
 
-    def _append(
-        self, kind: str, body: Mapping[str, Json], hosts: tuple[str, ...], rules: tuple[str, ...] = ()
-    ) -> None:
+    def _append(self, kind: str, body: Mapping[str, Json], hosts: tuple[str, ...], rules: tuple[str, ...] = ()) -> None:
         facts = self.facts
         rooms = tuple(sorted({facts.rooms[host] for host in hosts if host in facts.rooms}))
         subject = Subject(change=facts.change, run=facts.run, hosts=hosts, rooms=rooms, rules=rules)

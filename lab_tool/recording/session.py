@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
+from lab_tool.clock import utc_now, utc_text
 from lab_tool.core.locks import host_locks, is_held
 from lab_tool.core.outcome import outcomes
 from lab_tool.core.run_id import new_run_id
 from lab_tool.core.versions import versions
 from lab_tool.errors import RefusedError
-from lab_tool.clock import utc_now, utc_text
 from lab_tool.log.entry import Entry, Subject
 from lab_tool.log.query import Query, find
 from lab_tool.log.store import LogStore
@@ -86,9 +86,7 @@ class Session:
             return
         since = utc_text(utc_now())
         actor = self._actor
-        self._locks.enter_context(
-            host_locks(self.settings.locks, tuple(added), run=self.run, actor=actor, since=since)
-        )
+        self._locks.enter_context(host_locks(self.settings.locks, tuple(added), run=self.run, actor=actor, since=since))
         first = not self._rooms
         self._rooms |= added
         body = {"playbook": playbook, "check": check, "outside": True, "versions": versions(self.settings.project)}

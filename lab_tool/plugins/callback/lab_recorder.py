@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import Any, NoReturn
 
 from ansible import context
@@ -81,7 +80,7 @@ class CallbackModule(CallbackBase):
         self._recorder = self._session.enter_play(
             hosts,
             playbook=_relative(self._playbook),
-            limit=str(context.CLIARGS.get("subset") or context.CLIARGS.get("args") or ""),
+            limit=_limit(),
             check=bool(context.CLIARGS.get("check")),
         )
 
@@ -149,10 +148,16 @@ def _place(task: Any) -> str:
     return _relative(str(task.get_path() or ""))
 
 
+def _limit() -> str:
+    """What names the hosts on the command line: `--limit`, or the pattern of a one-off command."""
+    pattern = context.CLIARGS.get("args") if "module_name" in context.CLIARGS else ""
+    return str(context.CLIARGS.get("subset") or pattern or "")
+
+
 def _relative(path: str) -> str:
     """The path inside the project, or as it is."""
     project = str(Settings.from_environment({}).project) + os.sep
-    return path.removeprefix(project) if path.startswith(project) else str(Path(path))
+    return path.removeprefix(project)
 
 
 def _room(host: Any) -> str:
