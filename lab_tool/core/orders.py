@@ -45,7 +45,7 @@ class Desk:
 
 
 def make_order(desk: Desk, wish: Wish) -> Order:
-    """The order for what was typed; raises `UsageError` for what makes no sense, `RefusedError` where a gate is shut."""
+    """The order for what was typed; raises `UsageError` or, where a gate is shut, `RefusedError`."""
     if wish.resume:
         if wish.target or wish.rooms or wish.hosts:
             raise UsageError("--resume takes its hosts from the earlier run", next_command="lab run --resume RUN")
@@ -64,7 +64,7 @@ def make_order(desk: Desk, wish: Wish) -> Order:
 def rehearsal(desk: Desk, plan: Plan) -> Order:
     """Check mode on the PCs of a plan: no approval, since nothing is changed, but somebody who may request or run."""
     actor = identify(desk.school, desk.key, desk.clock().date())
-    require_grant(actor, ("request", "run"), plan.verb, _rooms(plan))
+    require_grant(actor, ("request", "run"), plan.verb, frozenset(host.room for host in _planned(desk.school, plan)))
     return Order(plan, _planned(desk.school, plan), actor, desk.key, check=True)
 
 
@@ -106,5 +106,12 @@ def _rest(desk: Desk, run: str) -> Order:
     if state.standing:
         return _standing(desk, state.verb, select_hosts(desk.school, (), earlier.left), run)
     if state.emergency:
-        raise UsageError(f"{run} was an emergency; begin another", next_command=_again(state, earlier.left))
+        again = " ".join(f"--host {host}" for host in earlier.left)
+        command = f'lab run {state.verb} {again} --emergency "..."'
+        raise UsageError(f"{run} was an emergency; begin another", next_command=command)
     return _approved(desk, state.id, earlier.left, run)
+
+
+def _planned(school: School, plan: Plan) -> tuple[Host, ...]:
+    """The machines of a plan, those left out of it not among them."""
+    return select_hosts(school, (), plan.hosts)

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from ansible import context
 from ansible.plugins.callback import CallbackBase
 
+from lab_tool.errors import RefusedError
 from lab_tool.recording.recorder import Recorder, Task
 from lab_tool.recording.session import Session
 from lab_tool.settings import Settings
@@ -43,7 +44,8 @@ def or_stop(method: Callable[..., None]) -> Callable[..., None]:
 
 def stop(error: Exception) -> NoReturn:
     """End the process; Ansible ends its workers on the way out."""
-    sys.stderr.write(f"lab_recorder: stopped before the next change, because it can't be recorded: {error}\n")
+    why = "" if isinstance(error, RefusedError) else "it can't be recorded: "
+    sys.stderr.write(f"lab_recorder: stopped before the next change: {why}{error}\n")
     sys.stderr.flush()
     raise SystemExit(1) from error
 
