@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lab_tool.errors import VerificationError
+from lab_tool.log.derived import derived_folder
 from lab_tool.log.entry import Entry, leaf_hash, read_line
 from lab_tool.log.store import ENTRIES, refuse_if_emptied, settled_size
 
@@ -58,22 +58,14 @@ def terms(entry: Entry) -> set[tuple[str, str]]:
 
 
 def _up_to_date(directory: Path, size: int) -> sqlite3.Connection:
-    folder = directory / "index"
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        # Waits for whoever builds the index, instead of building it a second time.
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError:
-        return _built_in_memory(directory, size)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return _opened(folder / "entries.sqlite", directory / ENTRIES, size)
+        with derived_folder(directory, "entries") as folder:
+            if folder.parent == directory:
+                return _opened(folder / "entries.sqlite", directory / ENTRIES, size)
     except (OSError, sqlite3.Error):
         # A full disk, or a file of another account: reading goes on without.
-        return _built_in_memory(directory, size)
-    finally:
-        fcntl.flock(lock, fcntl.LOCK_UN)
-        os.close(lock)
+        pass
+    return _built_in_memory(directory, size)
 
 
 def _opened(path: Path, entries: Path, size: int) -> sqlite3.Connection:

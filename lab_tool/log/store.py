@@ -142,24 +142,37 @@ def refuse_if_emptied(directory: Path) -> None:
 
 
 def settled_size(directory: Path) -> int:
-    """Bytes of the log that no writer takes back any more; 0 when there is none.
+    """Bytes of the log's whole entries that no writer takes back any more; 0 when there are none.
 
     A writer that fails to reach the disk cuts its entry off again while it holds the lock.
     """
     try:
-        lock = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        lock = None
-    try:
-        if lock is not None:
-            fcntl.flock(lock, fcntl.LOCK_SH)
-        return (directory / ENTRIES).stat().st_size
+        file = os.open(directory / ENTRIES, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return 0
+    try:
+        with _shared_lock(directory):
+            size = os.fstat(file).st_size
+        torn_end = torn_from(file, size)
+        return size if torn_end is None else torn_end
     finally:
-        if lock is not None:
-            fcntl.flock(lock, fcntl.LOCK_UN)
-            os.close(lock)
+        os.close(file)
+
+
+@contextmanager
+def _shared_lock(directory: Path) -> Iterator[None]:
+    """Keep writers out for a moment; a copy of a log has no lock, and needs none."""
+    try:
+        lock = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+    finally:
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
 
 
 def sync_folder(folder: Path) -> None:
