@@ -1,0 +1,89 @@
+"""What can't be recorded is not done: the log's disk fills, its folder is lost, evidence can't be written down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.recording.conftest import Bench
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk for the log")
+
+
+@pytest.fixture
+def small_disk(bench: Bench) -> Iterator[Path]:
+    """The state folder on a disk of 64 KiB of its own."""
+    bench.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(bench.state)], check=True)
+    yield bench.state
+    subprocess.run(["umount", str(bench.state)], check=True)
+
+
+@root_only
+def test_a_full_disk_stops_the_run_before_the_first_change(bench: Bench, small_disk: Path) -> None:
+    fill(small_disk)
+    done = bench.play([bench.touch("a")], "--limit", "all")
+    assert done.returncode != 0
+    assert "lab_recorder: stopped before the next change" in done.stderr
+    assert bench.touched("a") == []
+
+
+@root_only
+def test_a_disk_that_fills_during_the_run_stops_it_before_the_next_change(bench: Bench, small_disk: Path) -> None:
+    filling = {
+        "name": "Fill the disk of the log",
+        "ansible.builtin.shell": f"dd if=/dev/zero of={small_disk}/ballast bs=4k || true",
+        "run_once": True,
+        "changed_when": False,
+    }
+    done = bench.play([bench.touch("before"), filling, bench.touch("after")], "--limit", "all", "--forks", "1")
+    assert done.returncode != 0
+    assert "No space left" in done.stderr
+    assert len(bench.touched("before")) == 3
+    assert bench.touched("after") == []
+    lines = (small_disk / "log" / "entries.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["seq"] for line in lines] == list(range(len(lines)))
+
+
+def test_one_host_at_a_time_stops_at_the_host_whose_change_has_no_entry(bench: Bench) -> None:
+    """A file size limit stands for the full disk where there is no root: the log can grow by a few entries only."""
+    limited = ["prlimit", "--fsize=3000", *bench.argv([bench.touch("a")], "--limit", "all", "--forks", "1")]
+    done = subprocess.run(
+        limited,
+        env=bench.environment(ANSIBLE_LOCAL_TEMP=str(bench.folder)),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert len(bench.touched("a")) < 3
+
+
+def test_evidence_that_is_no_canonical_json_stops_the_run(bench: Bench, tmp_path: Path) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "lab_odd_evidence.py").write_text(
+        "from ansible.module_utils.basic import AnsibleModule\n"
+        "AnsibleModule({}, supports_check_mode=True).exit_json(evidence={'share': 0.5})\n",
+        encoding="utf-8",
+    )
+    tasks = [{"name": "Read back", "lab_odd_evidence": None}, bench.touch("a")]
+    done = bench.play(tasks, "--limit", "all", ANSIBLE_LIBRARY=str(modules))
+    assert done.returncode != 0
+    assert "can't be recorded" in done.stderr
+    assert bench.touched("a") == []
+
+
+def fill(folder: Path) -> None:
+    """Leave no byte free."""
+    ballast = os.open(folder / "ballast", os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while os.write(ballast, b"\0" * 4096):
+            pass
+    os.close(ballast)
