@@ -31,21 +31,18 @@ class Bench:
         own = {"LAB_STATE": str(self.state), "ANSIBLE_INVENTORY_ENABLED": "yaml", **extra}
         return {**os.environ, **own}
 
-    def argv(self, tasks: Sequence[object], *arguments: str, gate: bool = True) -> list[str]:
+    def argv(self, tasks: Sequence[object], *arguments: str) -> list[str]:
         """The command line that runs `tasks` behind the gate."""
-        pre = [GATE] if gate else []
-        play = {"name": "Test", "hosts": "all", "gather_facts": False, "pre_tasks": pre, "tasks": list(tasks)}
+        play = {"name": "Test", "hosts": "all", "gather_facts": False, "pre_tasks": [GATE], "tasks": list(tasks)}
         playbook = self.folder / "playbook.yml"
         playbook.write_text(yaml.safe_dump([play]), encoding="utf-8")
         inventory = self.folder / "inventory.yml"
         return [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), str(playbook), *arguments]
 
-    def play(
-        self, tasks: Sequence[object], *arguments: str, gate: bool = True, **extra: str
-    ) -> subprocess.CompletedProcess[str]:
+    def play(self, tasks: Sequence[object], *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run `tasks` to their end."""
         return subprocess.run(
-            self.argv(tasks, *arguments, gate=gate),
+            self.argv(tasks, *arguments),
             env=self.environment(**extra),
             cwd=PROJECT,
             text=True,
