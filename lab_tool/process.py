@@ -31,13 +31,18 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    show_errors: bool = False,
 ) -> Completed:
     """Run `argv` (a list, never a shell line) to its end; `timeout` in seconds.
 
-    Raises `FileNotFoundError` and `subprocess.TimeoutExpired`.
+    With `show_errors` its standard error goes to the user as it comes, and is not kept. Raises `FileNotFoundError`
+    and `subprocess.TimeoutExpired`.
     """
-    done = subprocess.run(list(argv), input=input, env=env, cwd=cwd, timeout=timeout, capture_output=True, check=False)
-    return Completed(done.returncode, done.stdout, done.stderr)
+    err = None if show_errors else subprocess.PIPE
+    done = subprocess.run(
+        list(argv), input=input, env=env, cwd=cwd, timeout=timeout, stdout=subprocess.PIPE, stderr=err, check=False
+    )
+    return Completed(done.returncode, done.stdout, done.stderr or b"")
 
 
 def start(
