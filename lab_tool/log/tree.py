@@ -51,21 +51,22 @@ class Tree:
 
     def root_at(self, size: int) -> bytes:
         """The root when there were `size` entries. Raises `ValueError` when there never were that many."""
-        self.consistency_proof(size)
-        return merkle.root(size, self.node)
+        found = merkle.root(size, self.node)
+        if not merkle.extends(size, found, self.size, self.root, merkle.consistency_proof(size, self.size, self.node)):
+            raise _DamagedError
+        return found
 
     def inclusion_proof(self, index: int, size: int) -> list[bytes]:
         """Shows entry `index` in the tree of `size` entries."""
-        self.consistency_proof(size)
         proof = merkle.inclusion_proof(index, size, self.node)
-        if not merkle.includes(self.node(0, index), index, size, proof, merkle.root(size, self.node)):
+        if not merkle.includes(self.node(0, index), index, size, proof, self.root_at(size)):
             raise _DamagedError
         return proof
 
-    def consistency_proof(self, old: int) -> list[bytes]:
-        """Shows that the tree of `old` entries is how this one began."""
-        proof = merkle.consistency_proof(old, self.size, self.node)
-        if not merkle.extends(old, merkle.root(old, self.node), self.size, self.root, proof):
+    def consistency_proof(self, old: int, size: int) -> list[bytes]:
+        """Shows that the tree of `size` entries began as the tree of `old` entries."""
+        proof = merkle.consistency_proof(old, size, self.node)
+        if not merkle.extends(old, self.root_at(old), size, self.root_at(size), proof):
             raise _DamagedError
         return proof
 

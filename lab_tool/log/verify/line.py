@@ -1,0 +1,62 @@
+"""One line of the log, read strictly."""
+
+from __future__ import annotations
+
+import json
+import re
+from hashlib import sha256
+from typing import Any, NoReturn
+
+# As the format says; a longer line is read in part and refused.
+LONGEST_LINE = 16 * 1024 * 1024
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+KEYS = frozenset({"v", "seq", "time", "actor", "kind", "subject", "body", "prev"})
+NO_PREV = "0" * 64
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys differ: of a key that stands there twice, one reader shows the one and another the other."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return fields
+
+
+def _no_float(text: str) -> NoReturn:
+    raise ValueError(f"{text[:20]} is a number with a point, which entries don't have")
+
+
+_read = json.JSONDecoder(object_pairs_hook=_once, parse_float=_no_float, parse_constant=_no_float).raw_decode
+
+
+def read(line: bytes) -> dict[str, Any]:
+    """The fields of a line with its line end. Raises `ValueError` saying what is wrong with it."""
+    try:
+        text = line.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not ASCII") from error
+    try:
+        fields, end = _read(text)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    if text[end:] != "\n":
+        raise ValueError("not one JSON object and a line end")
+    if type(fields) is not dict or fields.keys() != KEYS or fields["v"] != 1:
+        raise ValueError("not the fields of an entry of version 1")
+    if (
+        type(fields["seq"]) is not int
+        or type(fields["prev"]) is not str
+        or type(fields["actor"]) is not str
+        or type(fields["kind"]) is not str
+        or type(fields["subject"]) is not dict
+        or type(fields["body"]) is not dict
+        or type(fields["time"]) is not str
+        or not TIME.fullmatch(fields["time"])
+    ):
+        raise ValueError("a field has the wrong type")
+    return fields
+
+
+def leaf(line: bytes) -> bytes:
+    """The leaf hash of a line with its line end."""
+    return sha256(b"\x00" + line[:-1]).digest()
