@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -38,7 +38,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """A place with machines, in seat order."""
+    """A place with machines, in seat order; `per_row` seats stand side by side."""
 
     id: str
     name: Text
@@ -49,6 +49,7 @@ class Room:
     profile: str
     os: str
     hosts: tuple[Host, ...]
+    per_row: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,14 @@ class LogPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class System:
+    """An operating system, and the kind of connection Ansible uses to it."""
+
+    name: Text
+    connection: Literal["ssh", "winrm", "psrp"]
+
+
+@dataclass(frozen=True, slots=True)
 class School:
     """The whole inventory. Mappings are keyed by id and in file order."""
 
@@ -116,6 +125,10 @@ class School:
     rooms: Mapping[str, Room]
     people: Mapping[str, Person]
     log: LogPolicy
+    campuses: Mapping[str, Text] = field(default_factory=dict)
+    buildings: Mapping[str, Text] = field(default_factory=dict)
+    profiles: Mapping[str, Text] = field(default_factory=dict)
+    systems: Mapping[str, System] = field(default_factory=dict)
 
     def host(self, name: str) -> Host | None:
         """The host of that name, or None."""

@@ -1,0 +1,114 @@
+"""What must hold over the whole school: names, addresses, MACs and asset numbers are one host's, blocks one room's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from lab_tool.school.files import Document
+from lab_tool.school.model import Host
+from lab_tool.school.people import check_keys
+from lab_tool.school.problem import Problem, did_you_mean
+from lab_tool.school.rooms import RoomFile
+from lab_tool.school.shapes import SiteShape
+
+
+class Unique(NamedTuple):
+    """A value that no two hosts share: how to say so, where it may stand, how to put it right."""
+
+    value: Callable[[Host], str]
+    words: str
+    own: str
+    common: tuple[str, ...]
+    fix: str
+
+
+UNIQUE = (
+    Unique(lambda host: host.name, "two hosts named {value}", "", ("seats", "name"), "Change one room's name pattern"),
+    Unique(
+        lambda host: host.address, "two hosts at {value}", "address", ("seats", "addresses"), "Give one another address"
+    ),
+    Unique(
+        lambda host: host.address6,
+        "two hosts at {value}",
+        "address6",
+        ("seats", "addresses6"),
+        "Give one another address",
+    ),
+    Unique(lambda host: host.mac, "two hosts with MAC {value}", "mac", (), "Read it off both machines"),
+    # 'it-7' and 'IT-7' are one label on a case.
+    Unique(
+        lambda host: host.asset.upper(), "two hosts with asset number {value}", "asset", (), "Read it off both machines"
+    ),
+)
+
+
+def check_site(document: Document, site: SiteShape) -> Iterator[Problem]:
+    """What `site.yml` says of itself."""
+    for name, building in site.buildings.items():
+        if building.campus not in site.campuses:
+            fix = did_you_mean(building.campus, site.campuses)
+            yield document.problem(("buildings", name, "campus"), f"unknown campus {building.campus!r}", fix)
+    try:
+        ZoneInfo(site.time_zone)
+    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        yield document.problem(("time_zone",), f"unreadable time zone {site.time_zone!r}", "Such as Asia/Shanghai")
+    except KeyError:
+        yield document.problem(("time_zone",), f"unknown time zone {site.time_zone!r}", "Such as Asia/Shanghai")
+    yield from check_keys(document, ("log", "keys"), site.log.keys, "the log", {})
+    for at, place in enumerate(site.log.second_places):
+        if len(place.targets()) != 1:
+            what = "a second place is exactly one of folder, git, mail, witness"
+            yield document.problem(("log", "second_places", at), what, "One list item for each place")
+
+
+def check_rooms(rooms: Sequence[RoomFile]) -> list[Problem]:
+    """Everything that two rooms can't both have."""
+    return [*_twice(rooms), *_overlaps(rooms)]
+
+
+def _twice(rooms: Sequence[RoomFile]) -> Iterator[Problem]:
+    documents = {room.room.id: room.document for room in rooms if room.room}
+    for unique in UNIQUE:
+        first: dict[str, Host] = {}
+        # One message for each pair of rooms: a wrong name pattern makes forty of them.
+        clashes: dict[tuple[str, str], list[tuple[Host, Host]]] = {}
+        value = unique.value
+        for room in rooms:
+            for host in room.room.hosts if room.room else ():
+                key = value(host)
+                if not key:
+                    continue
+                other = first.setdefault(key, host)
+                if other is not host:
+                    clashes.setdefault((other.room, host.room), []).append((other, host))
+        for pairs in clashes.values():
+            other, host = pairs[0]
+            document = documents[host.room]
+            differences = document.data.get("differences") or {}
+            is_own = unique.own in (differences.get(host.seat) or {})
+            path = ("differences", host.seat, unique.own) if is_own else unique.common
+            more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+            what = f"{unique.words.format(value=value(host))} ({_both(other, host)}){more}"
+            yield document.problem(path, what, unique.fix)
+
+
+def _both(one: Host, other: Host) -> str:
+    if one.name != other.name:
+        return f"{one.name}, {other.name}"
+    return f"seat {one.seat} of room {one.room}, seat {other.seat} of room {other.room}"
+
+
+def _overlaps(rooms: Sequence[RoomFile]) -> Iterator[Problem]:
+    blocks = sorted(
+        ((block.version, block.lowest, block.highest, at) for at, room in enumerate(rooms) for block in room.blocks)
+    )
+    for (version, _, highest, at), (next_version, lowest, _, next_at) in pairwise(blocks):
+        if version == next_version and lowest <= highest and at != next_at:
+            one, other = sorted((at, next_at))
+            key = "addresses" if version == 4 else "addresses6"
+            block = next(block.text for block in rooms[other].blocks if block.version == version)
+            what = f"block {block} overlaps the one in {rooms[one].document.file}"
+            yield rooms[other].document.problem(("seats", key, "block"), what, "Give each room a block of its own")
