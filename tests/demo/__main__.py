@@ -77,7 +77,7 @@ def tell(school: SmallSchool) -> None:
     title("Refusal 3: one line of a copy of the log is edited, and the copy does not verify")
     forged = school.folder / "forged.jsonl"
     lines = (school.state / "log" / "entries.jsonl").read_bytes().splitlines(keepends=True)
-    lines[3] = lines[3].replace(b"li-na", b"li-no")
+    lines[3] = lines[3].replace(b"li_na", b"li_no")
     forged.write_bytes(b"".join(lines))
     lab(school, "log", "verify", "--log", str(forged), expect=4)
 

@@ -8,23 +8,24 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import yaml
 
 from lab_tool.settings import PROJECT
 
-EVERYTHING = {"verbs": "all", "rooms": "all", "up_to": "high"}
+EVERYTHING: Mapping[str, object] = {"verbs": "all", "rooms": "all", "up_to": "high"}
 PEOPLE: Mapping[str, Mapping[str, object]] = {
-    "li-na": {"name": {"zh": "李娜", "en": "Li Na"}, "request": EVERYTHING, "run": EVERYTHING, "keep": True},
-    "wang-fang": {
+    "li_na": {"name": {"zh": "李娜", "en": "Li Na"}, "request": EVERYTHING, "run": EVERYTHING, "keep": True},
+    "wang_fang": {
         "name": {"zh": "王芳", "en": "Wang Fang"},
         "request": EVERYTHING,
         "approve": EVERYTHING,
         "run": EVERYTHING,
         "emergency": EVERYTHING,
     },
-    "zhao-min": {"name": {"zh": "赵敏", "en": "Zhao Min"}, "audit": True},
+    "zhao_min": {"name": {"zh": "赵敏", "en": "Zhao Min"}, "audit": True},
 }
 TECHNICIAN, DIRECTOR, AUDITOR = PEOPLE
 
@@ -102,7 +103,7 @@ class SmallSchool:
 
 
 def make_school(folder: Path, room: str, seats: Sequence[Seat], *, ssh_key: Path, known_hosts: Path) -> SmallSchool:
-    """Write inventory, keys and state for one room of the given seats (consecutive addresses in 198.18.0.0/15)."""
+    """Write inventory, keys and state for one room of the given seats (consecutive addresses)."""
     school = SmallSchool(folder, room)
     (school.inventory / "rooms").mkdir(parents=True)
     (school.state / "keys").mkdir(parents=True, mode=0o700)
@@ -135,6 +136,7 @@ def _room(room: str, seats: Sequence[Seat]) -> dict[str, object]:
     site = yaml.safe_load((PROJECT / "inventory" / "site.yml").read_text(encoding="utf-8"))
     building, place = next(iter(site["buildings"].items()))
     numbers = range(1, len(seats) + 1)
+    block = ip_network(f"{seats[0].address}/22", strict=False)
     return {
         "room": room,
         "name": {"zh": "演示机房", "en": "Demo lab"},
@@ -144,13 +146,22 @@ def _room(room: str, seats: Sequence[Seat]) -> dict[str, object]:
         "keeper": TECHNICIAN,
         "profile": "student",
         "os": "debian12",
-        "seats": {"range": f"1-{len(seats)}", "name": f"{room}-{{seat:02d}}", "addresses": "198.18.0.0/15"},
-        "differences": {
-            number: {"address": seat.address, "mac": seat.mac} for number, seat in zip(numbers, seats, strict=True)
+        "seats": {
+            "range": f"1-{len(seats)}",
+            "name": f"{room}-##",
+            "addresses": {"block": str(block), "first": seats[0].address},
         },
+        "differences": {number: {"mac": seat.mac} for number, seat in zip(numbers, seats, strict=True)},
         "canary": [1],
     }
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what is there twice twice: the school's files may hold no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
 def _write(path: Path, content: object) -> None:
-    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    path.write_text(yaml.dump(content, Dumper=_Plain, allow_unicode=True, sort_keys=False), encoding="utf-8")

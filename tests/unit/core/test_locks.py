@@ -14,9 +14,9 @@ from lab_tool.errors import RefusedError
 
 def test_a_second_run_that_overlaps_is_told_who_and_since_when(tmp_path: Path) -> None:
     with (
-        host_locks(tmp_path, ["a-01", "a-02"], run="r-1", actor="li-na", since="2026-11-24T10:00:00Z"),
-        pytest.raises(RefusedError, match=r"a-02 is in use by run r-1 of li-na, since 2026-11-24T10:00:00Z"),
-        host_locks(tmp_path, ["a-03", "a-02"], run="r-2", actor="zhao-min", since=""),
+        host_locks(tmp_path, ["a-01", "a-02"], run="r-1", actor="li_na", since="2026-11-24T10:00:00Z"),
+        pytest.raises(RefusedError, match=r"a-02 is in use by run r-1 of li_na, since 2026-11-24T10:00:00Z"),
+        host_locks(tmp_path, ["a-03", "a-02"], run="r-2", actor="zhao_min", since=""),
     ):
         pass
 

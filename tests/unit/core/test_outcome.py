@@ -16,7 +16,7 @@ HOST = "a301-01"
 
 def entry(kind: str, body: dict[str, Any], *hosts: str) -> Entry:
     """An entry of a run; number, time and hashes play no part here."""
-    return Entry(0, "", "li-na", kind, Subject(run="r", hosts=hosts), {"task": "T", "place": "p:1", **body}, "", "")
+    return Entry(0, "", "li_na", kind, Subject(run="r", hosts=hosts), {"task": "T", "place": "p:1", **body}, "", "")
 
 
 CHANGED = entry("task.changed", {"result": {}}, HOST)
