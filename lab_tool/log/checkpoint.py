@@ -91,7 +91,7 @@ def _signed(settings: Settings, policy: LogPolicy, now: datetime) -> Checkpoint:
         )
     time = utc_text(now)
     text = signed_text(policy.origin, size, root, time)
-    armored = signature.sign(text, ensure_key(settings, policy.origin), NAMESPACE)
+    armored = signature.sign(text, _trusted_key(settings, policy, now), NAMESPACE)
     checkpoint = Checkpoint(policy.origin, size, root, time, text, armored)
     folder = settings.log / FOLDER
     try:
@@ -100,6 +100,20 @@ def _signed(settings: Settings, policy: LogPolicy, now: datetime) -> Checkpoint:
     except OSError as error:
         raise LogWriteError(f"the checkpoint can't be kept: {error}", where=str(folder)) from error
     return checkpoint
+
+
+def _trusted_key(settings: Settings, policy: LogPolicy, now: datetime) -> Path:
+    """The signing key; where site.yml names keys it must be one of them, or nobody could check the checkpoint."""
+    key = ensure_key(settings, policy.origin)
+    line = signature.public_line(key)
+    named = [each for each in policy.keys if each.line.split()[:2] == line.split()]
+    if policy.keys and not any(signature.valid_on(each, now.date()) for each in named):
+        raise LabError(
+            f"log.keys in site.yml does not name the key that signs checkpoints today: {line}",
+            where=str(settings.inventory / "site.yml"),
+            next_command="lab log keys",
+        )
+    return key
 
 
 def _deliver(settings: Settings, place: SecondPlace, checkpoint: Checkpoint, now: datetime) -> None:

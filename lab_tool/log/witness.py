@@ -85,8 +85,7 @@ class Witness:
         keep(refused, self._file_name(checkpoint), checkpoint.encode())
         raise RefusedError(
             f"the checkpoint of {checkpoint.size} entries does not extend the last one here, of {size}; "
-            "both are kept as evidence",
-            next_command="lab log verify",
+            "both are kept as evidence"
         )
 
     def _held(self, origin: str) -> Checkpoint | None:

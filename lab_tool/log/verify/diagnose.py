@@ -7,28 +7,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from lab_tool.log.verify.line import leaf, read
+from lab_tool.log.verify.line import LineError, leaf, read
 from lab_tool.log.verify.report import Finding
 from lab_tool.log.verify.roots import Roots
 from lab_tool.log.verify.scan import lines, whole_bytes
 
 
-def diagnose(log: Path, bad: int, problem: str) -> Finding:
+def diagnose(entries: Path, bad: int, problem: str) -> Finding:
     """What is wrong at line `bad` (from 0), the first that does not follow from those before it."""
     if problem:
         return Finding("edit", bad, bad, {"why": problem})
-    end = whole_bytes(log)
-    here, after = _two(islice(lines(log, end), bad, bad + 2))
+    end = whole_bytes(entries)
+    here, after = _two(islice(lines(entries, end), bad, bad + 2))
     number = here["seq"]
     if number == bad:
         return _broken_link(bad, here, after)
-    if any(line == here["line"] for line in islice(lines(log, end), bad)):
+    if any(line == here["line"] for line in islice(lines(entries, end), bad)):
         return Finding("duplicate", number, number, {"line": bad + 1})
     if after and after["seq"] == bad + 1:
-        return Finding("edit", bad, bad, {"why": f"it says to be entry {number}"})
+        return Finding("edit", bad, bad, {"why": "number"})
     if number < bad:
         return Finding("insertion", bad - 1, bad, {"line": bad + 1, "number": number})
-    later = _numbers(islice(lines(log, end), bad + 1, None))
+    later = _numbers(islice(lines(entries, end), bad + 1, None))
     if bad in later:
         return Finding("reordering", bad, number, {"line": bad + 1})
     return Finding("deletion", bad, number - 1, {"line": bad + 1})
@@ -40,20 +40,20 @@ def _broken_link(bad: int, here: dict[str, Any], after: dict[str, Any] | None) -
         return Finding("insertion", bad, bad, {"line": bad + 1, "number": bad})
     if after and after["prev"] != leaf(here["line"]).hex():
         # Neither its own link nor the one to it holds.
-        return Finding("edit", bad, bad, {"why": "the links on both sides of it are broken"})
+        return Finding("edit", bad, bad, {"why": "both_links"})
     if after or bad == 0:
         first = max(0, bad - 1)
-        return Finding("edit", first, first, {"why": f"entry {bad} was written after another text of it"})
-    return Finding("edit", bad - 1, bad, {"why": "the link between them is broken"})
+        return Finding("edit", first, first, {"why": "link_to_it"})
+    return Finding("edit", bad - 1, bad, {"why": "link_between"})
 
 
-def first_difference(log: Path, size: int, root: bytes) -> int | None:
+def first_difference(entries: Path, size: int, root: bytes) -> int | None:
     """The first of `size` entries that is not what the signed `root` covers, if that can be known.
 
     `index/tree-0` holds the leaf hashes as they were; whether it was altered too shows in the root.
     """
     try:
-        stored = (log / "index" / "tree-0").read_bytes()[: size * 32]
+        stored = (entries.parent / "index" / "tree-0").read_bytes()[: size * 32]
     except OSError:
         return None
     before = [stored[at : at + 32] for at in range(0, len(stored), 32)]
@@ -61,7 +61,7 @@ def first_difference(log: Path, size: int, root: bytes) -> int | None:
     roots.take(before)
     if len(before) != size or roots.root != root:
         return None
-    for number, line in enumerate(islice(lines(log, whole_bytes(log)), size)):
+    for number, line in enumerate(islice(lines(entries, whole_bytes(entries)), size)):
         if leaf(line) != before[number]:
             return number
     return None
@@ -73,7 +73,7 @@ def _two(found: Iterable[bytes]) -> tuple[dict[str, Any], dict[str, Any] | None]
     fields = {**read(here), "line": here}
     try:
         return fields, {**read(rest[0]), "line": rest[0]} if rest else None
-    except ValueError:
+    except LineError:
         return fields, None
 
 
@@ -82,6 +82,6 @@ def _numbers(found: Iterable[bytes]) -> set[int]:
     for line in found:
         try:
             numbers.add(read(line)["seq"])
-        except ValueError:
+        except LineError:
             continue
     return numbers

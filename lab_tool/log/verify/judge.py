@@ -22,9 +22,9 @@ CLOCK_SLACK = timedelta(days=1)
 def verify(question: Question, progress: Progress = lambda done, total: None) -> Report:
     """Read the whole log and say what contradicts it. `progress` is told bytes done and bytes in all."""
     signed, findings = check(question)
-    seen = scan(question.log, [each.size for each in signed], progress)
+    seen = scan(question.entries, [each.size for each in signed], progress)
     if seen.problem is not None:
-        findings.append(diagnose(question.log, seen.size, seen.problem))
+        findings.append(diagnose(question.entries, seen.size, seen.problem))
     verdict = _against(signed, seen)
     findings += _contradictions(question, verdict, seen)
     findings += _forks(signed)
@@ -79,7 +79,7 @@ def _rewritten(question: Question, verdict: _Verdict) -> Finding:
     """The chain may hold, but it is not the one that was signed: from which entry on, and by whom."""
     worst = verdict.contradicting[0]
     first = max((each.size for each in verdict.agreeing if each.size < worst.size), default=0)
-    exact = first_difference(question.log, worst.size, worst.root)
+    exact = first_difference(question.entries, worst.size, worst.root)
     last = worst.size - 1
     values: Values = {"checkpoint": worst.label, "size": worst.size}
     if exact is not None:
@@ -119,7 +119,7 @@ def _stale(question: Question, signed: list[Signed], seen: Scan) -> list[Finding
         told = max((size for size, reached in _published(seen) if place in reached), default=0)
         there = max((each.size for each in signed if each.place == place), default=0)
         if there < told:
-            findings.append(Finding("stale", there, told - 1, {"place": place, "size": there, "told": told}))
+            findings.append(Finding("rolled_back", there, told - 1, {"place": place, "size": there, "told": told}))
     times = [each.time for each in signed if each.place]
     if question.max_age_days is not None and times:
         newest = max(times)

@@ -14,35 +14,46 @@ KEYS = frozenset({"v", "seq", "time", "actor", "kind", "subject", "body", "prev"
 NO_PREV = "0" * 64
 
 
+class LineError(ValueError):
+    """A line that is no entry. `why` is a key of the words under `why.`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An object whose keys differ: of a key that stands there twice, one reader shows the one and another the other."""
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ValueError("a key stands there twice")
+        raise LineError("key_twice")
     return fields
 
 
 def _no_float(text: str) -> NoReturn:
-    raise ValueError(f"{text[:20]} is a number with a point, which entries don't have")
+    raise LineError("float")
 
 
 _read = json.JSONDecoder(object_pairs_hook=_once, parse_float=_no_float, parse_constant=_no_float).raw_decode
 
 
 def read(line: bytes) -> dict[str, Any]:
-    """The fields of a line with its line end. Raises `ValueError` saying what is wrong with it."""
+    """The fields of a line with its line end. Raises `LineError`."""
+    if len(line) > LONGEST_LINE:
+        raise LineError("too_long")
     try:
         text = line.decode("ascii")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start} is not ASCII") from error
-    try:
         fields, end = _read(text)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+    except LineError:
+        raise
+    except UnicodeDecodeError as error:
+        raise LineError("not_ascii") from error
+    except (ValueError, RecursionError) as error:
+        raise LineError("not_json") from error
     if text[end:] != "\n":
-        raise ValueError("not one JSON object and a line end")
-    if type(fields) is not dict or fields.keys() != KEYS or fields["v"] != 1:
-        raise ValueError("not the fields of an entry of version 1")
+        raise LineError("not_json")
+    if type(fields) is not dict or fields.keys() != KEYS or type(fields["v"]) is not int or fields["v"] != 1:
+        raise LineError("not_entry")
     if (
         type(fields["seq"]) is not int
         or type(fields["prev"]) is not str
@@ -53,7 +64,7 @@ def read(line: bytes) -> dict[str, Any]:
         or type(fields["time"]) is not str
         or not TIME.fullmatch(fields["time"])
     ):
-        raise ValueError("a field has the wrong type")
+        raise LineError("wrong_type")
     return fields
 
 

@@ -33,7 +33,7 @@ def notes(question: Question, seen: Scan, signed: list[Signed]) -> Iterator[Note
 def _torn_pieces(question: Question, seen: Scan) -> Iterator[Note]:
     """Pieces set aside and entries that name them belong together."""
     named = {str(fields["body"].get("file")): fields for fields in seen.told if fields["kind"] == "log.torn"}
-    folder = question.log / "torn"
+    folder = question.entries.parent / "torn"
     there = {path.name: path for path in folder.glob("*-*")} if folder.is_dir() else {}
     for name, fields in named.items():
         path = there.pop(name, None)

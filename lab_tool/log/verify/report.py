@@ -25,6 +25,7 @@ FindingKind = Literal[
     "forged",
     "foreign",
     "backdated",
+    "rolled_back",
     "stale",
 ]
 NoteKind = Literal[
@@ -55,13 +56,13 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to verify against what.
+    """What to verify against what: `entries` is the log's file.
 
     `asked` names the second places that answered, `silent` those that didn't and why; `configured` says whether there
     are any. `max_age_days` is how old the newest checkpoint from elsewhere may be, None for any age.
     """
 
-    log: Path
+    entries: Path
     origin: str
     keys: tuple[Key, ...]
     pinned: bool

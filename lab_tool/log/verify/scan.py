@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab_tool.log.verify.line import LONGEST_LINE, NO_PREV, leaf, read
+from lab_tool.log.verify.line import LONGEST_LINE, NO_PREV, LineError, leaf, read
 from lab_tool.log.verify.report import Progress
 from lab_tool.log.verify.roots import Roots
 
@@ -36,10 +36,10 @@ class Scan:
     torn: int = 0
 
 
-def scan(log: Path, sizes: Iterable[int], progress: Progress) -> Scan:
-    """Read the log in the folder `log` once; `sizes` are those whose roots are wanted. An absent log is empty."""
+def scan(entries: Path, sizes: Iterable[int], progress: Progress) -> Scan:
+    """Read the log once; `sizes` are those whose roots are wanted. An absent log is empty."""
     seen = Scan()
-    end = whole_bytes(log)
+    end = whole_bytes(entries)
     wanted = sorted(set(sizes), reverse=True)
     roots = Roots()
     leaves: list[bytes] = []
@@ -59,11 +59,11 @@ def scan(log: Path, sizes: Iterable[int], progress: Progress) -> Scan:
         return min([count + BATCH, *wanted[-1:]])
 
     stop = flush()
-    for line in lines(log, end):
+    for line in lines(entries, end):
         try:
             fields = read(line)
-        except ValueError as error:
-            seen.problem = str(error)
+        except LineError as error:
+            seen.problem = error.why
             break
         if fields["seq"] != count or fields["prev"] != prev:
             seen.problem = ""
@@ -83,29 +83,27 @@ def scan(log: Path, sizes: Iterable[int], progress: Progress) -> Scan:
             stop = flush()
     flush()
     seen.size, seen.newest, seen.root = count, newest, roots.root
-    seen.torn = _bytes(log) - end
+    seen.torn = (entries.stat().st_size if entries.exists() else 0) - end
     return seen
 
 
-def lines(log: Path, end: int) -> Iterator[bytes]:
+def lines(entries: Path, end: int) -> Iterator[bytes]:
     """The lines of the first `end` bytes; of one that is too long a part, which is no entry."""
-    path = log / "entries.jsonl"
     if end == 0:
         return
-    with path.open("rb", buffering=1024 * 1024) as file:
+    with entries.open("rb", buffering=1024 * 1024) as file:
         readline = file.readline
         while end > 0 and (line := readline(LONGEST_LINE + 1)):
             end -= len(line)
             yield line
 
 
-def whole_bytes(log: Path) -> int:
+def whole_bytes(entries: Path) -> int:
     """Where the last whole line ends. Behind it, and in last lines with zero bytes, a crash tore an entry off."""
-    path = log / "entries.jsonl"
-    if not path.exists():
+    if not entries.exists():
         return 0
-    with path.open("rb") as file:
-        end = _settled(log, file.fileno())
+    with entries.open("rb") as file:
+        end = _settled(entries.parent / "lock", file.fileno())
         while end:
             start = _line_start(file.fileno(), end)
             file.seek(start)
@@ -116,10 +114,10 @@ def whole_bytes(log: Path) -> int:
     return end
 
 
-def _settled(log: Path, entries: int) -> int:
+def _settled(lock_file: Path, entries: int) -> int:
     """The size while no writer is at work; a copy without a lock file has none."""
     try:
-        lock = os.open(log / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return os.fstat(entries).st_size
     try:
@@ -139,8 +137,3 @@ def _line_start(entries: int, end: int) -> int:
             return start + found + 1
         at = start
     return 0
-
-
-def _bytes(log: Path) -> int:
-    path = log / "entries.jsonl"
-    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,46 @@
+"""`lab log export`: entries for other programs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import click
+
+from lab_tool.cli.log.common import query_options
+from lab_tool.cli.output import Output, output_options
+from lab_tool.log.query import Query, iterate, iterate_lines
+from lab_tool.settings import Settings
+
+
+@click.command()
+@query_options
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("-o", "--output", type=click.File("wb", lazy=False), default="-", help="A file (default: to the screen).")
+@output_options
+def export(query: Query, form: str, output: BinaryIO, out: Output) -> None:
+    """Write entries as CSV for a spreadsheet, or as JSON lines: the very lines of the log.
+
+    In CSV a cell that a spreadsheet would take for a formula stands behind an apostrophe.
+
+    \b
+    Examples:
+      lab log export --since 2026-09-01 -o term.csv
+      lab log export --format json -o entries.jsonl
+      lab log export --format json --kind 'change.*'
+    """
+    settings = Settings.from_environment(os.environ)
+    number = 0
+    for number, data in enumerate(_rows(settings, query, form), 1):  # noqa: B007
+        output.write(data)
+    if output.name != "<stdout>":
+        out.line(out.say("log", "exported", number=number, file=output.name))
+
+
+def _rows(settings: Settings, query: Query, form: str) -> Iterator[bytes]:
+    if form == "json":
+        return (line + b"\n" for _, line in iterate_lines(settings.log, query))
+    from lab_tool.log.export import csv_text
+
+    return (text.encode("utf-8", "backslashreplace") for text in csv_text(iterate(settings.log, query)))
