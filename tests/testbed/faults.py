@@ -27,22 +27,22 @@ free=$(df --output=avail --block-size=1 / | tail -n 1)
     return Fault(f"the disk has {leave_bytes} bytes left", fill, f"rm -f {BALLAST}")
 
 
-# dpkg is killed while a package's own script runs: its journal stays unmerged and the package half-configured, as
-# after a power cut during an update. apt then refuses to do anything before `dpkg --configure -a`.
+# Killed while a package's own script runs: dpkg's journal stays unmerged and the package half-configured, as after a
+# power cut during an update. apt then refuses to do anything before `dpkg --configure -a`.
 _INTERRUPT = """
 touch /run/lab-demo-slow
-setsid sh -c 'apt-get install --yes lab-demo-slow >/run/lab-interrupted.log 2>&1' &
-apt=$!
-n=0
+systemd-run --quiet --unit=lab-interrupted --setenv=DEBIAN_FRONTEND=noninteractive \\
+  apt-get install --yes --reinstall lab-demo-slow
 until [ -e /run/lab-demo-slow.configuring ]; do
-  n=$((n + 1))
-  [ "$n" -lt 600 ] || { cat /run/lab-interrupted.log; exit 1; }
+  systemctl is-active --quiet lab-interrupted || { journalctl --unit=lab-interrupted >&2; exit 1; }
   sleep 0.05
 done
-kill -KILL -- "-$apt" || true
-pkill -KILL -x dpkg || true
-rm -f /run/lab-demo-slow /run/lab-demo-slow.configuring
+systemctl kill --signal=KILL lab-interrupted
+while systemctl is-active --quiet lab-interrupted; do sleep 0.05; done
+systemctl reset-failed lab-interrupted
+rm /run/lab-demo-slow /run/lab-demo-slow.configuring
 """
+_UNINTERRUPT = "dpkg --configure -a && dpkg --purge lab-demo-slow"
 _HOLD_LOCK = """
 import fcntl, time
 for name in "lock-frontend", "lock":
@@ -51,27 +51,27 @@ for name in "lock-frontend", "lock":
     globals()[name] = handle
 time.sleep(86400)
 """
+_LOCK_HELD = 'grep -q "$(stat --format=:%i /var/lib/dpkg/lock) " /proc/locks'
+_LOGIN = """
+import pty
+pty.spawn(["login", "-f", "student"])
+"""
 
+
+def _process(says: str, unit: str, program: str, ready: str) -> Fault:
+    """Something that goes on in the host, as a unit of its own, and is in effect once `ready` (shell text) holds."""
+    cause = f"""
+systemctl is-active --quiet {unit} || systemd-run --quiet --collect --unit={unit} python3 -c '{program}'
+until {ready}; do systemctl is-active --quiet {unit}; sleep 0.05; done
+"""
+    return Fault(says, cause, f"! systemctl is-active --quiet {unit} || systemctl stop {unit}")
+
+
+# In the order in which they can be mended: dpkg can go on only with space to write to and its lock free.
 FAULTS: Mapping[str, Fault] = {
-    "ssh": Fault(
-        "sshd is stopped", "systemctl stop ssh.socket ssh.service || systemctl stop ssh", "systemctl start ssh"
-    ),
+    "ssh": Fault("sshd is stopped", "systemctl stop ssh", "systemctl start ssh"),
     "disk-full": disk_full(0),
-    "dpkg-interrupted": Fault("an update was cut off in the middle", _INTERRUPT, "dpkg --configure -a"),
-    "apt-busy": Fault(
-        "something else holds dpkg's lock",
-        "systemctl is-active --quiet lab-apt-busy || {\n"
-        f"  systemd-run --quiet --unit=lab-apt-busy python3 -c '{_HOLD_LOCK}'\n"
-        '  until grep -q "$(stat --format=:%i /var/lib/dpkg/lock) " /proc/locks; do sleep 0.05; done\n'
-        "}",
-        "systemctl stop lab-apt-busy",
-    ),
-    "user-logged-in": Fault(
-        "a student sits at the PC",
-        "systemctl is-active --quiet lab-student || {\n"
-        '  systemd-run --quiet --unit=lab-student python3 -c \'import pty; pty.spawn(["login", "-f", "student"])\'\n'
-        "  until who | grep -q ^student; do sleep 0.05; done\n"
-        "}",
-        "systemctl stop lab-student",
-    ),
+    "apt-busy": _process("something else holds dpkg's lock", "lab-apt-busy", _HOLD_LOCK, _LOCK_HELD),
+    "dpkg-interrupted": Fault("an update was cut off in the middle", _INTERRUPT, _UNINTERRUPT),
+    "user-logged-in": _process("a student sits at the PC", "lab-student", _LOGIN, "who | grep -q ^student"),
 }

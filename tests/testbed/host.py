@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,9 @@ from tests.testbed.programs import run
 # What a host can suffer from outside; the rest is in `faults`.
 POWER, CABLE = "off", "no-network"
 BREAKABLE = (POWER, CABLE, *FAULTS)
+
+# Also true when some unit failed: that may be what a test is about.
+_BOOTED = 'case "$(systemctl is-system-running)" in running | degraded) ;; *) exit 1 ;; esac'
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,14 @@ class TestHost:
             boot.start(self.place, self.name, self.console)
         if wait:
             self.wait_for_ssh(wait)
+
+    def wait_for_boot(self, patience: float = 60.0) -> None:
+        """Wait until systemd has started what it had to; raises `RoomError` after `patience` seconds."""
+        limit = time.monotonic() + patience
+        while not boot.is_on(self.place) or self.run(_BOOTED, check=False).returncode:
+            if time.monotonic() > limit:
+                raise RoomError(f"{self.name}: not booted after {patience:g} s; see {self.console}")
+            time.sleep(0.1)
 
     def wait_for_ssh(self, patience: float = 60.0) -> None:
         """Wait until SSH answers; raises `RoomError` after `patience` seconds."""
@@ -130,8 +142,9 @@ class TestHost:
     def mend_all(self) -> None:
         """Power, cable, and every fault: mend what is broken."""
         self.on(wait=0)
+        self.wait_for_boot()
         for fault in FAULTS.values():
-            self.run(fault.mend, check=False)
+            self.mend(fault)
         self.wait_for_ssh()
 
 

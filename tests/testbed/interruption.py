@@ -22,12 +22,16 @@ def uninterrupted() -> Iterator[None]:
     def note(number: int, frame: FrameType | None) -> None:
         came.append(number)
 
+    # Blocked while handlers are exchanged, so that it happens for all of them or none; programs started later must not
+    # inherit the block.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     before = {number: signal.signal(number, note) for number in _ENDINGS}
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for late in came[:1]:
             signal.raise_signal(late)
 

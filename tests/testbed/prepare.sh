@@ -43,3 +43,4 @@ for unit in systemd-timesyncd.service systemd-networkd.service systemd-resolved.
 done
 : >/etc/fstab
 apt-get clean
+rm -- "$0"

@@ -58,8 +58,14 @@ def machine_lock() -> Iterator[None]:
 
 
 def reserve(name: str, folder: Path, hosts: dict[int, str]) -> Record:
-    """Take a number for a room of this process. Hold `machine_lock`; raises `RoomError` when all are taken."""
-    taken = {record.slot for record in records()}
+    """Take a number for a room of this process. Hold `machine_lock`.
+
+    Raises `RoomError` when all are taken, or another room has that folder.
+    """
+    others = records()
+    if any(record.folder == folder for record in others):
+        raise RoomError(f"{folder} is another room's folder; python -m tests.testbed list shows it")
+    taken = {record.slot for record in others}
     # Not the lowest free one: whoever still talks to a room just removed must not meet the next one's hosts.
     last = int(_LAST.read_text(encoding="ascii")) if _LAST.exists() else -1
     free = next((slot for step in range(places.ROOMS) if (slot := (last + 1 + step) % places.ROOMS) not in taken), None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from tests.testbed import boot, identity, network, registry, rootfs, storage, te
 from tests.testbed import machine as machine_settings
 from tests.testbed.available import reason_not_available
 from tests.testbed.errors import RoomError
+from tests.testbed.folder import RoomFolder
 from tests.testbed.host import TestHost
 from tests.testbed.interruption import uninterrupted
 from tests.testbed.places import SEATS, HostPlace
@@ -26,6 +28,7 @@ MIB = 1024 * 1024
 DISK = 1024 * MIB
 # Seconds until SSH must answer on all hosts: a fixed part, and one for each host that shares this machine.
 _PATIENCE, _PATIENCE_PER_HOST = 60.0, 10.0
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,8 @@ def build_room(
 ) -> TestRoom:
     """Build a room of `count` PCs on the seats from `first` on, and wait until SSH answers on all of them.
 
-    `folder` (made if need be) gets the room's key pair, `known_hosts`, an `ssh_config` for the hand, and the hosts'
-    consoles; it is the caller's, and stays after the room is down. `disk`: bytes each host may write.
+    `folder` (new or empty) gets the room's key pair, `known_hosts`, an `ssh_config` for the hand, and the hosts'
+    consoles; it goes with the room. `disk`: bytes each host may write.
 
     The room ends with `down()`, at the end of a `with`, or at the latest with this process. A room left by a killed
     process is taken down by the next one that is built. Raises `RoomError`.
@@ -102,8 +105,10 @@ def build_room(
     seats = {seat: names(seat) for seat in range(first, first + count)}
     if len(set(seats.values())) < count:
         raise RoomError(f"two seats of room {name} have the same name")
+    for host in seats.values():
+        if not _LABEL.fullmatch(host):
+            raise RoomError(f"{host!r} can't be a host's name: lower-case letters, digits and hyphens, at most 63")
     base = rootfs.base()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with uninterrupted(), registry.machine_lock():
         teardown.reap()
         record = registry.reserve(name, folder.resolve(), seats)
@@ -114,62 +119,37 @@ def build_room(
         return _build(record, base, disk)
     except BaseException:
         with uninterrupted():
-            teardown.remove(record)
+            teardown.remove(record, keep_consoles=True)
         raise
 
 
 def room_of(record: Record) -> TestRoom:
     """The room that a record tells of, for a process that did not build it."""
-    hosts = tuple(_host(record, seat, name) for seat, name in record.hosts.items())
-    folder = record.folder
-    return TestRoom(record.name, hosts, folder / "id_ed25519", folder / "known_hosts", folder, record)
-
-
-def _host(record: Record, seat: int, name: str) -> TestHost:
-    place = HostPlace(record.place, seat)
-    return TestHost(name, seat, str(place.address), place.mac, place, record.folder / "console" / f"{name}.log")
+    folder = RoomFolder(record.folder)
+    places = {name: HostPlace(record.place, seat) for seat, name in record.hosts.items()}
+    hosts = (
+        TestHost(name, place.seat, str(place.address), place.mac, place, folder.console(name))
+        for name, place in places.items()
+    )
+    return TestRoom(record.name, tuple(hosts), folder.private_key, folder.known_hosts, folder.path, record)
 
 
 def _build(record: Record, base: Path, disk: int) -> TestRoom:
-    room = room_of(record)
-    login_key = _prepare_folder(room)
+    room, folder = room_of(record), RoomFolder(record.folder)
     addresses = {host.name: host.address for host in room.hosts}
+    login_key = folder.prepare(room.name, addresses.items())
     network.create(record.place, [host.place for host in room.hosts])
     # One after the other up to power-on: each boots on its own while the next is prepared.
     for host in room.hosts:
         storage.create(host.place, base, disk)
         identity.write(host.place, host.name, addresses, login_key)
         boot.start(host.place, host.name, host.console)
-    _write_known_hosts(room)
+    folder.write_known_hosts((host.name, host.address, identity.host_key(host.place)) for host in room.hosts)
     silent = boot.wait_for_ssh([host.place for host in room.hosts], _PATIENCE + _PATIENCE_PER_HOST * len(room.hosts))
     if silent:
         names = ", ".join(record.hosts[place.seat] for place in silent)
-        raise RoomError(f"no SSH from {names}; see {room.folder / 'console'}")
+        raise RoomError(f"no SSH from {names}; see {folder.consoles}")
     return room
-
-
-def _prepare_folder(room: TestRoom) -> str:
-    """Make the room's key pair and the files around it; the public line."""
-    (room.folder / "console").mkdir(exist_ok=True)
-    for path in (room.private_key, room.private_key.with_suffix(".pub"), *(host.console for host in room.hosts)):
-        path.unlink(missing_ok=True)
-    options: Mapping[str, object] = {
-        "User": room.user,
-        "IdentityFile": room.private_key,
-        "IdentitiesOnly": "yes",
-        "UserKnownHostsFile": room.known_hosts,
-        "StrictHostKeyChecking": "yes",
-    }
-    lines = [f"  {name} {value}" for name, value in options.items()]
-    aliases = [line for host in room.hosts for line in (f"Host {host.name}", f"  HostName {host.address}")]
-    (room.folder / "ssh_config").write_text("\n".join([*aliases, "Host *", *lines, ""]), encoding="utf-8")
-    return identity.make_key(room.private_key, f"{room.user}@{room.name}")
-
-
-def _write_known_hosts(room: TestRoom) -> None:
-    """The hosts' keys as they stand on their own disks: nothing is trusted because it answered first."""
-    lines = [f"{host.name},{host.address} {identity.host_key(host.place)}\n" for host in room.hosts]
-    room.known_hosts.write_text("".join(lines), encoding="ascii")
 
 
 _MINE: list[Record] = []
