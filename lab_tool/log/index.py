@@ -57,12 +57,16 @@ def terms(entry: Entry) -> set[tuple[str, str]]:
     return {(field, text_key(value)) for field, value in found if value}
 
 
-def read_all(directory: Path, size: int) -> Iterator[Entry]:
-    """Every entry of the first `size` bytes, without an index. Raises `VerificationError` at one that is none."""
+def read_all(directory: Path, size: int, marks: tuple[bytes, ...] = ()) -> Iterator[Entry]:
+    """Every entry of the first `size` bytes, without an index; of those without any of the `marks` in their line, none.
+
+    Raises `VerificationError` at a line that is no entry.
+    """
     path = directory / ENTRIES
     with path.open("rb") as file:
         for seq, line in enumerate(_lines(file, 0, size)):
-            yield _entry(line, seq, path)
+            if not marks or any(mark in line for mark in marks):
+                yield _entry(line, seq, path)
 
 
 def _up_to_date(directory: Path, size: int) -> sqlite3.Connection:

@@ -48,7 +48,9 @@ def scan(directory: Path, query: Query) -> list[Entry]:
     size = settled_size(directory)
     found: deque[Entry] = deque(maxlen=query.last)
     if size:
-        found.extend(entry for entry in read_all(directory, size) if _fits(entry, query))
+        # As canonical JSON writes a kind: reading every line to tell its kind takes forty times as long.
+        marks = tuple(b'"kind":"' + (kind[:-1] if kind.endswith("*") else f'{kind}"').encode() for kind in query.kinds)
+        found.extend(entry for entry in read_all(directory, size, marks) if _fits(entry, query))
     return list(found)
 
 
