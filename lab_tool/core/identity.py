@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from lab_tool.errors import RefusedError
 from lab_tool.school.model import Key, Person, School
@@ -32,6 +33,11 @@ def identify(school: School, key: Path, at: date) -> Person:
         first, last = known.first_day or "ever", known.last_day or "ever"
         raise RefusedError(f"this key of {owner.id} counts from {first} to {last}, not on {at}", where=str(key))
     return owner
+
+
+def local_day(school: School, now: datetime) -> date:
+    """Today, by the calendar of the school."""
+    return now.astimezone(ZoneInfo(school.time_zone)).date()
 
 
 def owner_of(school: School, line: str) -> tuple[Person | None, Key | None]:

@@ -19,6 +19,7 @@ from lab_tool.settings import Settings
 IDENTITY = frozenset({"ansible_host", "lab_address6", "lab_asset", "lab_mac", "lab_seat"})
 # What is told apart beforehand: a machine out of order is in no plan.
 LEFT_OUT = frozenset({"lab_out_of_order"})
+UNSAFE = "__ansible_unsafe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,13 @@ def _policy(variables: Mapping[str, Any]) -> HostPolicy:
     rest = {name: value for name, value in variables.items() if name not in IDENTITY | LEFT_OUT}
     # Not canonical JSON, which has no floats; this one is written and compared on one machine.
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    identity = {name: str(variables[name]) for name in sorted(IDENTITY & variables.keys())}
+    identity = {name: _text(variables[name]) for name in sorted(IDENTITY & variables.keys())}
     return HostPolicy(identity, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _text(value: Any) -> str:
+    """A plain value; Ansible wraps those that it must not read as templates."""
+    return str(value[UNSAFE]) if isinstance(value, dict) and UNSAFE in value else str(value)
 
 
 def _host_variables(settings: Settings) -> dict[str, dict[str, Any]]:
