@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 # A room is not a whole network: a shorter prefix is a slip of the finger.
-SHORTEST_PREFIX = 16
+SHORTEST_PREFIX = 8
 SHORTEST_PREFIX6 = 48
 GLOBAL6 = IPv6Network("2000::/3")
 PRIVATE6 = IPv6Network("fc00::/7")
@@ -63,8 +63,8 @@ class AddressPlan:
                 raise AddressError(field, f"{address} is {refusal}", fix)
 
 
-def plan4(block: str, first: str) -> AddressPlan:
-    """The plan of an IPv4 block. Raises `AddressError`."""
+def plan4(block: str, first: str | None) -> AddressPlan:
+    """The plan of an IPv4 block; without `first` the first seat gets its first address. Raises `AddressError`."""
     try:
         network = IPv4Network(block)
     except ValueError as error:
@@ -77,11 +77,12 @@ def plan4(block: str, first: str) -> AddressPlan:
         raise AddressError("block", f"{block} holds no addresses of PCs", fix)
     edge = 1 if network.prefixlen < 31 else 0
     lowest, highest = int(network.network_address), int(network.broadcast_address)
-    return AddressPlan(block, 4, lowest, highest, lowest + edge, highest - edge, number4(first))
+    begin = lowest + edge if first is None else number4(first)
+    return AddressPlan(block, 4, lowest, highest, lowest + edge, highest - edge, begin)
 
 
-def plan6(block: str, first: str) -> AddressPlan:
-    """The plan of an IPv6 block. Raises `AddressError`."""
+def plan6(block: str, first: str | None) -> AddressPlan:
+    """The plan of an IPv6 block; without `first` the first seat gets its first address. Raises `AddressError`."""
     try:
         network = IPv6Network(block)
     except ValueError as error:
@@ -92,7 +93,8 @@ def plan6(block: str, first: str) -> AddressPlan:
         raise AddressError("block", f"{block} holds no addresses of PCs", f"Take one from {GLOBAL6} or {PRIVATE6}")
     edge = 1 if network.prefixlen < 127 else 0
     lowest, highest = int(network.network_address), int(network.broadcast_address)
-    return AddressPlan(str(network), 6, lowest, highest, lowest + edge, highest, number6(first))
+    begin = lowest + edge if first is None else number6(first)
+    return AddressPlan(str(network), 6, lowest, highest, lowest + edge, highest, begin)
 
 
 def number4(address: str, field: str = "first") -> int:

@@ -83,7 +83,7 @@ def _mismatch(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:
     pattern = BY_REGEX[details["ctx"]["pattern"]]
     code = code_in(value)
     if code:
-        return f"{code} in {_name(details)!r}: {quote(value)}", "Inventory values are never code: write the plain value"
+        return f"{code} in {_name(details)!r}: {quote(value)}", f"Values are never code. {pattern.fix}"
     if pattern is FREE_TEXT and (unwelcome := unwelcome_in(value)):
         return f"{unwelcome} may not stand in {_name(details)!r}", pattern.fix
     return f"{_name(details)!r} must be {pattern.what}, not {quote(value)}", pattern.fix

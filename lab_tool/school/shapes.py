@@ -55,18 +55,22 @@ class TextShape(Shape):
     en: FreeText
 
 
+def _block_only(value: Any) -> Any:
+    return {"block": value} if isinstance(value, str) else value
+
+
 class BlockShape(Shape):
-    """Addresses of a room: the block, and the address of its first seat; the others follow it."""
+    """Addresses of a room: the block, and the address of its first seat (else the block's first); the others follow."""
 
     block: Block
-    first: Address
+    first: Address | None = None
 
 
 class Block6Shape(Shape):
     """The same for IPv6."""
 
     block: Block6
-    first: Address6
+    first: Address6 | None = None
 
 
 class SeatsShape(Shape):
@@ -74,8 +78,8 @@ class SeatsShape(Shape):
 
     range: SeatRange
     name: HostName
-    addresses: BlockShape
-    addresses6: Block6Shape | None = None
+    addresses: Annotated[BlockShape, BeforeValidator(_block_only)]
+    addresses6: Annotated[Block6Shape | None, BeforeValidator(_block_only)] = None
     per_row: Annotated[int, Field(ge=1, le=30)] = 8
 
 
