@@ -80,6 +80,8 @@ def carry_out(settings: Settings, school: Any, order: Order, out: Output) -> Non
         raise LabError(
             out.say("run", "problem", problem=result.problem), next_command=f"lab log show --run {result.run}"
         )
+    if isinstance(result.published, LabError):
+        raise result.published
     if result.interrupted:
         raise SystemExit(INTERRUPTED)
     if not result.all_good:
@@ -134,7 +136,7 @@ def as_json(result: RunResult) -> dict[str, Any]:
 
 def _render_checkpoint(result: RunResult, out: Output) -> None:
     published = result.published
-    if published is None:
+    if published is None or isinstance(published, LabError):
         return
     for place in published.failed:
         out.note(out.say("run", "place_failed", place=place.place, reason=place.reason))

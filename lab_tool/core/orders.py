@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from lab_tool.core.change import get_change, request_emergency
+from lab_tool.core.change import request_emergency
+from lab_tool.core.change_state import get_change
 from lab_tool.core.gate import find_standing, require_grant, require_runnable
-from lab_tool.core.identity import identify
+from lab_tool.core.identity import identify, local_day
+from lab_tool.core.people_watch import record_people
 from lab_tool.core.plan import Plan, make_plan
 from lab_tool.core.resume import unfinished
 from lab_tool.core.run import Order
 from lab_tool.errors import UsageError
 from lab_tool.log.store import LogStore
 from lab_tool.rules import VERBS
-from lab_tool.school.model import Host, School
+from lab_tool.school.model import Host, Person, School
 from lab_tool.school.select import select_hosts
 from lab_tool.settings import Settings
 
@@ -63,14 +65,14 @@ def make_order(desk: Desk, wish: Wish) -> Order:
 
 def rehearsal(desk: Desk, plan: Plan) -> Order:
     """Check mode on the PCs of a plan: no approval, since nothing is changed, but somebody who may request or run."""
-    actor = identify(desk.school, desk.key, desk.clock().date())
+    actor = _actor(desk)
     require_grant(actor, ("request", "run"), plan.verb, frozenset(host.room for host in _planned(desk.school, plan)))
     return Order(plan, _planned(desk.school, plan), actor, desk.key, check=True)
 
 
 def _approved(desk: Desk, change: str, only: tuple[str, ...] = (), resumes: str = "") -> Order:
     """Exactly the hosts of an approved change, or `only` those of them that an earlier run left."""
-    actor = identify(desk.school, desk.key, desk.clock().date())
+    actor = _actor(desk)
     state = get_change(desk.settings, change)
     require_grant(actor, ("run",), state.verb, frozenset(state.rooms))
     plan = make_plan(desk.settings, desk.school, state.verb, state.hosts, state.overrides)
@@ -80,7 +82,7 @@ def _approved(desk: Desk, change: str, only: tuple[str, ...] = (), resumes: str 
 
 
 def _standing(desk: Desk, verb: str, hosts: tuple[Host, ...], resumes: str = "") -> Order:
-    actor = identify(desk.school, desk.key, desk.clock().date())
+    actor = _actor(desk)
     rooms = frozenset(host.room for host in hosts)
     require_grant(actor, ("run",), verb, rooms)
     plan = make_plan(desk.settings, desk.school, verb, tuple(host.name for host in hosts), {})
@@ -90,7 +92,7 @@ def _standing(desk: Desk, verb: str, hosts: tuple[Host, ...], resumes: str = "")
 
 
 def _emergency(desk: Desk, wish: Wish) -> Order:
-    actor = identify(desk.school, desk.key, desk.clock().date())
+    actor = _actor(desk)
     hosts = select_hosts(desk.school, wish.rooms, wish.hosts)
     require_grant(actor, ("emergency",), wish.target, frozenset(host.room for host in hosts))
     plan = make_plan(desk.settings, desk.school, wish.target, tuple(host.name for host in hosts), {})
@@ -100,7 +102,7 @@ def _emergency(desk: Desk, wish: Wish) -> Order:
 
 def _rest(desk: Desk, run: str) -> Order:
     """What `run` left, by the right it had: the same change, the same standing approval, or the same emergency."""
-    actor = identify(desk.school, desk.key, desk.clock().date())
+    actor = _actor(desk)
     earlier = unfinished(desk.settings, LogStore(desk.settings.log, desk.clock), run, actor.id)
     state = get_change(desk.settings, earlier.started.subject.change)
     if state.standing:
@@ -110,6 +112,12 @@ def _rest(desk: Desk, run: str) -> Order:
         command = f'lab run {state.verb} {again} --emergency "..."'
         raise UsageError(f"{run} was an emergency; begin another", next_command=command)
     return _approved(desk, state.id, earlier.left, run)
+
+
+def _actor(desk: Desk) -> Person:
+    """Whose key it is today, once the log knows the people as they are."""
+    record_people(desk.settings, desk.school, desk.clock)
+    return identify(desk.school, desk.key, local_day(desk.school, desk.clock()))
 
 
 def _planned(school: School, plan: Plan) -> tuple[Host, ...]:

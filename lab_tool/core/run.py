@@ -16,6 +16,7 @@ from lab_tool.core.plan import Plan, make_plan, what_moved
 from lab_tool.core.playbook import PlayEnd, Progress, play, uninterrupted
 from lab_tool.core.run_id import new_run_id
 from lab_tool.core.versions import versions
+from lab_tool.errors import LabError
 from lab_tool.log.checkpoint import Published, publish
 from lab_tool.log.entry import Subject
 from lab_tool.log.query import Query, find
@@ -45,7 +46,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended. `problem` is what the tool itself could not do; `moved` names what changed under the run."""
+    """How a run ended. `problem` is what the tool itself could not do, `moved` what changed under the run, `published`
+    the checkpoint or why there is none."""
 
     run: str
     change: str
@@ -54,7 +56,7 @@ class RunResult:
     interrupted: str
     problem: str
     moved: tuple[str, ...]
-    published: Published | None
+    published: Published | LabError | None
 
     @property
     def all_good(self) -> bool:
@@ -87,7 +89,12 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
         with uninterrupted():
             result = _reckon(settings, school, run, order, end)
             store.append(actor=order.actor.id, kind="run.finished", subject=subject, body=_ending(result, end))
-    published = publish(settings, school.log, clock)
+    published: Published | LabError
+    try:
+        published = publish(settings, school.log, clock)
+    except LabError as error:
+        # What the run did is told first, whatever became of the checkpoint.
+        published = error
     return RunResult(
         run, order.change, order.check, result.outcomes, end.interrupted, result.problem, result.moved, published
     )
@@ -103,7 +110,7 @@ def _reckon(settings: Settings, school: School, run: str, order: Order, end: Pla
         problem = f"Ansible ended before the first task: {_last_line(end.said)}"
     elif "lab_recorder: stopped" in end.said:
         problem = _last_line(end.said)
-    moved = what_moved(order.plan, make_plan(settings, school, order.plan.verb, names, order.plan.overrides))
+    moved = what_moved(order.plan, make_plan(settings, school, order.plan.verb, order.plan.asked, order.plan.overrides))
     return RunResult(run, order.change, order.check, result, end.interrupted, problem, moved, None)
 
 
