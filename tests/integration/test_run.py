@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -93,7 +95,9 @@ def test_what_moved_since_the_approval_is_named_and_refused(lab_room: LabRoom) -
 
 
 def test_a_prepared_procedure_runs_inside_its_window_only(lab_room: LabRoom) -> None:
-    open_now = ("--standing", "Mon 00:00-Mon 00:00", "--last-day", "2099-12-31")
+    now = datetime.now(ZoneInfo("Asia/Shanghai"))
+    window = f"{now - timedelta(hours=1):%a %H:%M}-{now + timedelta(hours=3):%a %H:%M}"
+    open_now = ("--standing", window, "--last-day", str(now.date() + timedelta(days=30)))
     lab_room.lab("run", "patch", "--room", "a301", code=REFUSED)
     change = lab_room.request("--room", "a301", *open_now)
     lab_room.lab("run", "patch", "--room", "a301", code=REFUSED)

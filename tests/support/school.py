@@ -118,18 +118,26 @@ def make_school(folder: Path, room: str, seats: Sequence[Seat], *, ssh_key: Path
 
 
 def _person(school: SmallSchool, name: str) -> dict[str, object]:
-    key = school.key(name)
-    key.parent.mkdir(exist_ok=True, mode=0o700)
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(key)], check=True)
-    public = " ".join(key.with_suffix(".pub").read_text(encoding="utf-8").split()[:2])
-    return {**PEOPLE[name], "keys": [public]}
+    school.key(name).parent.mkdir(exist_ok=True, mode=0o700)
+    return {**PEOPLE[name], "keys": [_new_key(school.key(name))]}
+
+
+def _new_key(path: Path) -> str:
+    """Make a key pair; the public line without its comment."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return " ".join(path.with_suffix(".pub").read_text(encoding="utf-8").split()[:2])
 
 
 def _site(school: SmallSchool) -> dict[str, object]:
     """The shipped site.yml, with this school's log going to a second place of its own."""
     site: dict[str, object] = yaml.safe_load((PROJECT / "inventory" / "site.yml").read_text(encoding="utf-8"))
-    log = {"origin": "example.school/lab-log", "keys": [], "second_places": [{"folder": str(school.second_place)}]}
-    return {**site, "log": {**log, "max_checkpoint_age_days": 8}}
+    log = {
+        "origin": "example.school/lab-log",
+        "keys": [_new_key(school.state / "keys" / "log")],
+        "second_places": [{"folder": str(school.second_place)}],
+        "max_checkpoint_age_days": 8,
+    }
+    return {**site, "log": log}
 
 
 def _room(room: str, seats: Sequence[Seat]) -> dict[str, object]:
