@@ -135,6 +135,8 @@ def find_standing(settings: Settings, school: School, plan: Plan, now: datetime)
     """The standing approval under which `plan` may be run now. Raises `RefusedError`: why each that is near is not."""
     where = ", ".join(plan.rooms)
     reasons: list[str] = []
+    rooms = " ".join(f"--room {room}" for room in plan.rooms)
+    next_command = f'lab change request {plan.verb} {rooms} --why "..."'
     states, damaged = all_changes(settings)
     for state in reversed(states):
         if state.standing is None or state.verb != plan.verb or not set(state.rooms) & set(plan.rooms):
@@ -143,13 +145,13 @@ def find_standing(settings: Settings, school: School, plan: Plan, now: datetime)
             return state, _require_runnable(school, state, plan, now, "")
         except RefusedError as error:
             reasons.append(error.what if state.id in error.what else f"{state.id}: {error.what}")
+            next_command = error.next_command or next_command
     reasons += [error.what for error in damaged.values()]
     if not reasons:
         reasons = ["there is none"]
-    rooms = " ".join(f"--room {room}" for room in plan.rooms)
     raise RefusedError(
         f"no standing approval lets {plan.verb} run in {where} now. {'. '.join(reasons)}",
-        next_command=f'lab change request {plan.verb} {rooms} --why "..."',
+        next_command=next_command,
     )
 
 

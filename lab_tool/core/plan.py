@@ -53,9 +53,14 @@ class Plan:
         return tuple(sorted((*self.hosts, *self.excluded)))
 
     @property
+    def signed(self) -> bytes:
+        """The canonical JSON of all but `about`: what the digest is of."""
+        return dump(self._bound())
+
+    @property
     def digest(self) -> str:
-        """SHA-256, in hexadecimal, of the canonical JSON of all but `about`."""
-        return hashlib.sha256(dump(self._bound())).hexdigest()
+        """SHA-256 of it, in hexadecimal."""
+        return hashlib.sha256(self.signed).hexdigest()
 
     @property
     def procedure(self) -> str:
