@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from lab_tool.core.run import Order, RunResult
 
 INTERRUPTED = 130
-COLOURS = {"changed": "yellow", "ok": "green", "deferred": "yellow"}
 
 
 @click.command()
@@ -69,13 +68,14 @@ def run(
 def carry_out(settings: Settings, school: Any, order: Order, out: Output) -> None:
     """Run an order before the user's eyes, tell how it ended, and leave with its exit code."""
     from lab_tool.cli.progress import ProgressView
+    from lab_tool.core.rehearsal import differences
     from lab_tool.core.run import execute
 
     announce(order, out)
     rooms = {host.name: host.room for host in order.hosts}
     with ProgressView(rooms, out.language) as view, signals_interrupt():
         result = execute(settings, school, order, view, utc_now)
-    render(result, out)
+    render(result, differences(settings, result.run), out)
     if result.problem:
         raise LabError(
             out.say("run", "problem", problem=result.problem), next_command=f"lab log show --run {result.run}"
@@ -98,14 +98,14 @@ def announce(order: Order, out: Output) -> None:
         out.line(out.say("run", "emergency", change=order.change), colour="red", bold=True)
 
 
-def render(result: RunResult, out: Output) -> None:
+def render(result: RunResult, found: Mapping[str, Sequence[str]], out: Output) -> None:
     """Summary, every host with its one outcome, what changed, and where the checkpoint went."""
     counts = Counter(outcome.outcome for outcome in result.outcomes.values())
     listed = ", ".join(f"{out.say('run', name)} {number}" for name, number in sorted(counts.items()))
     out.line(out.say("run", "finished", run=result.run, counts=listed), bold=True)
     columns = [out.say("run", word) for word in ("host", "outcome", "what_changed", "reason")]
     rows = [
-        (host, out.say("run", outcome.outcome), "\n".join(outcome.changed), outcome.reason)
+        (host, out.say("run", outcome.outcome), "\n".join(found.get(host, ())), outcome.reason)
         for host, outcome in result.outcomes.items()
     ]
     out.table(columns, rows)
@@ -116,10 +116,10 @@ def render(result: RunResult, out: Output) -> None:
     elif not result.check and not result.all_good:
         out.note(out.say("run", "resume_hint", run=result.run))
     _render_checkpoint(result, out)
-    out.result("run", as_json(result))
+    out.result("run", as_json(result, found))
 
 
-def as_json(result: RunResult) -> dict[str, Any]:
+def as_json(result: RunResult, found: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The `data` of `lab run --json`."""
     return {
         "run": result.run,
@@ -129,7 +129,8 @@ def as_json(result: RunResult) -> dict[str, Any]:
         "problem": result.problem,
         "moved": list(result.moved),
         "outcomes": {
-            host: {**outcome.as_json(), "values": dict(outcome.values)} for host, outcome in result.outcomes.items()
+            host: {**outcome.as_json(), "values": dict(outcome.values), "differences": list(found.get(host, ()))}
+            for host, outcome in result.outcomes.items()
         },
     }
 

@@ -72,7 +72,7 @@ def tell(school: SmallSchool) -> None:
 
     title("The log proves itself")
     lab(school, "log", "verify")
-    lab(school, "log", "show", "--last", "12")
+    lab(school, "log", "show", "--host", f"{ROOM}-01")
 
     title("Refusal 3: one line of a copy of the log is edited, and the copy does not verify")
     forged = school.folder / "forged.jsonl"

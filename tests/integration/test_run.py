@@ -38,7 +38,7 @@ def test_the_whole_way(lab_room: LabRoom) -> None:
     assert sorted(entry.subject.hosts[0] for entry in evidence) == sorted(host.name for host in lab_room.hosts)
     assert lab_room.entries("run.finished", run=answer["run"])[0].body["ansible_exit_code"] == 0
 
-    assert "already" in lab_room.lab("run", change, code=REFUSED)
+    assert "has been run" in lab_room.lab("run", change, code=REFUSED)
     lab_room.lab("log", "verify", person=AUDITOR)
 
 
