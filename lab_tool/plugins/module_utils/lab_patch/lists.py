@@ -17,9 +17,11 @@ LISTS = "/var/lib/apt/lists"
 STAMP = "/var/lib/apt/periodic/lab-lists-complete-stamp"
 # A rehearsal downloads into a folder of its own; only root writes below /var/cache.
 REHEARSAL = "/var/cache/lab-patch-rehearsal"
-# Hooks after an update act on the system.
+# Hooks of an update act on the system.
 REHEARSAL_SETTINGS = """\
-#clear APT::Update;
+#clear APT::Update::Pre-Invoke;
+#clear APT::Update::Post-Invoke;
+#clear APT::Update::Post-Invoke-Success;
 Dir::State::lists "{lists}";
 Dir::Cache::pkgcache "";
 Dir::Cache::srcpkgcache "";
