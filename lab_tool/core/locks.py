@@ -48,6 +48,30 @@ def is_held(folder: Path, hosts: Sequence[str], run: str) -> bool:
     return False
 
 
+def is_inherited(folder: Path, host: str, descriptor: int) -> bool:
+    """Whether `descriptor` is the lock of `host`, held, and handed down by whoever took it.
+
+    Nobody can come by it otherwise: another open of the same file is another lock, and would have to wait.
+    """
+    try:
+        same = os.path.samestat(os.fstat(descriptor), (folder / f"{host}.lock").stat())
+        other = os.open(folder / f"{host}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(other)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return same
+
+
 def _lock(path: Path, host: str, holder: dict[str, str]) -> int:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

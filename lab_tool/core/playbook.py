@@ -97,7 +97,9 @@ def play(
     (folder / "settings.json").write_text(json.dumps(overrides), encoding="utf-8")
     argv = command(settings, playbook, folder, check=check, forks=min(len(hosts), 50))
     with tempfile.TemporaryFile() as said:
-        child = process.start(argv, env=environment(settings, run, os.environ), pass_fds=locks, err=said)
+        # The first is the lock of the first host by name; by it the recorder knows that it runs inside this run.
+        surroundings = environment(settings, run, os.environ) | {"LAB_LOCK": str(locks[0])}
+        child = process.start(argv, env=surroundings, pass_fds=locks, err=said)
         interrupted = ""
         try:
             for event in _events(child):

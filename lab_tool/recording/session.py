@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from lab_tool.clock import utc_now, utc_text
-from lab_tool.core.locks import host_locks, is_held
+from lab_tool.core.locks import host_locks, is_inherited
 from lab_tool.core.outcome import outcomes
 from lab_tool.core.run_id import new_run_id
 from lab_tool.core.versions import versions
@@ -35,14 +35,20 @@ class Session:
 
     @classmethod
     def open(cls, settings: Settings, environment: Mapping[str, str]) -> Session:
-        """Open the log; with `LAB_RUN`, find that run begun, unfinished and held by `lab`, or raise `RefusedError`."""
+        """Open the log; with `LAB_RUN`, that run must be begun and unfinished, and `LAB_LOCK` a lock handed down by it.
+
+        Raises `RefusedError` otherwise: nobody slips into a run by naming it.
+        """
         store = LogStore(settings.log)
         run = environment.get("LAB_RUN", "")
         if not run:
             return cls(settings, store, new_run_id(utc_now()), None)
         entries = find(settings.log, Query(run=run, kinds=("run.started", "run.finished", "run.interrupted")))
         started = next((entry for entry in entries if entry.kind == "run.started"), None)
-        if started is None or len(entries) != 1 or not is_held(settings.locks, started.subject.hosts, run):
+        lock = environment.get("LAB_LOCK", "")
+        host = min(started.subject.hosts) if started else ""
+        inherited = lock.isdecimal() and is_inherited(settings.locks, host, int(lock))
+        if started is None or len(entries) != 1 or not inherited:
             raise RefusedError(f"LAB_RUN names {run}, which is not a run in progress", next_command="lab run CHANGE")
         return cls(settings, store, run, started)
 

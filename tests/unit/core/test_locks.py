@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_tool.core.locks import host_locks, is_held
+from lab_tool.core.locks import host_locks, is_held, is_inherited
 from lab_tool.errors import RefusedError
 
 
@@ -45,3 +45,15 @@ def test_a_process_that_inherited_the_lock_keeps_it(tmp_path: Path) -> None:
     assert is_held(tmp_path, ["a"], "r-1")
     worker.communicate(b"\n")
     assert not is_held(tmp_path, ["a"], "r-1")
+
+
+def test_a_lock_is_inherited_or_it_is_not_yours(tmp_path: Path) -> None:
+    with host_locks(tmp_path, ["a", "b"], run="r-1", actor="x", since="") as locks:
+        assert is_inherited(tmp_path, "a", locks[0])
+        assert not is_inherited(tmp_path, "b", locks[0])
+        assert not is_inherited(tmp_path, "c", locks[0])
+        assert not is_inherited(tmp_path, "a", 999)
+        with (tmp_path / "a.lock").open("r+") as by_hand:
+            assert not is_inherited(tmp_path, "a", by_hand.fileno())
+    with (tmp_path / "a.lock").open("r+") as nobody_holds_it:
+        assert not is_inherited(tmp_path, "a", nobody_holds_it.fileno())
