@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab_tool import signature
 from lab_tool.canonical import Json, dump
-from lab_tool.clock import utc_text
+from lab_tool.clock import parse_utc, utc_text
 from lab_tool.core.locks import host_locks
 from lab_tool.core.outcome import BAD, Outcome, outcomes
 from lab_tool.core.plan import Plan, make_plan, what_moved
@@ -81,7 +81,7 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
             run,
             settings.project / VERBS[order.plan.verb].playbook,
             hosts=names,
-            overrides=order.plan.overrides,
+            overrides={**order.plan.overrides, **_window_end(order)},
             check=order.check,
             locks=locks,
             progress=progress,
@@ -112,6 +112,13 @@ def _reckon(settings: Settings, school: School, run: str, order: Order, end: Pla
         problem = _last_line(end.said)
     moved = what_moved(order.plan, make_plan(settings, school, order.plan.verb, order.plan.asked, order.plan.overrides))
     return RunResult(run, order.change, order.check, result, end.interrupted, problem, moved, None)
+
+
+def _window_end(order: Order) -> dict[str, Json]:
+    """The end of the window, for the role that heeds it: nothing like a reboot begins after it."""
+    closes = str(order.approval["window_closes"]) if order.approval else ""
+    until = VERBS[order.plan.verb].until
+    return {until: f"{parse_utc(closes):%Y-%m-%dT%H:%M:%SZ}"} if closes and until else {}
 
 
 def _beginning(settings: Settings, run: str, order: Order) -> dict[str, Json]:

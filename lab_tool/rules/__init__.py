@@ -13,7 +13,9 @@ from lab_tool.school.model import Risk, Text
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """Something done to machines. `playbook` is a path in the project, `risk` the least a change of it has."""
+    """Something done to machines. `playbook` is a path in the project, `risk` the least a change of it has, `until` the
+    role's input that takes the end of the window (UTC, seconds), or empty.
+    """
 
     id: str
     name: Text
@@ -21,6 +23,7 @@ class Verb:
     role: str
     risk: Risk
     rules: tuple[str, ...]
+    until: str
 
 
 def _load_verbs() -> dict[str, Verb]:
@@ -33,6 +36,7 @@ def _load_verbs() -> dict[str, Verb]:
             role=fields["role"],
             risk=fields["risk"],
             rules=tuple(fields["rules"]),
+            until=fields.get("until", ""),
         )
         for name, fields in yaml.load(text, Loader=yaml.CSafeLoader).items()
     }
