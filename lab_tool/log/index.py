@@ -44,16 +44,16 @@ def open_index(directory: Path) -> Iterator[sqlite3.Connection | None]:
 
 def text_key(value: str) -> str:
     """`value` as SQLite can store it: half surrogates, which no UTF-8 holds, are escaped."""
-    return value.encode("utf-8", "backslashreplace").decode()
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
 
 
 def terms(entry: Entry) -> set[tuple[str, str]]:
     """What an entry can be found by, as (field, value)."""
-    subject = entry.subject
-    found = {("kind", entry.kind), ("person", entry.actor), ("change", subject.change), ("run", subject.run)}
-    found |= {("person", value) for key in PERSON_FIELDS if isinstance(value := entry.body.get(key), str)}
+    subject, body = entry.subject, entry.body
+    found = [("kind", entry.kind), ("person", entry.actor), ("change", subject.change), ("run", subject.run)]
+    found += [("person", body[key]) for key in PERSON_FIELDS if isinstance(body.get(key), str)]
     for field, values in (("host", subject.hosts), ("room", subject.rooms), ("rule", subject.rules)):
-        found |= {(field, value) for value in values}
+        found += [(field, value) for value in values]
     return {(field, text_key(value)) for field, value in found if value}
 
 
@@ -66,7 +66,7 @@ def read_all(directory: Path, size: int, marks: tuple[bytes, ...] = ()) -> Itera
     with path.open("rb") as file:
         for seq, line in enumerate(_lines(file, 0, size)):
             if not marks or any(mark in line for mark in marks):
-                yield _entry(line, seq, path)
+                yield _entry(line, seq, path)[0]
 
 
 def _up_to_date(directory: Path, size: int) -> sqlite3.Connection:
@@ -153,9 +153,9 @@ def _index_lines(index: sqlite3.Connection, lines: Iterable[bytes], seq: int, at
     rows: list[tuple[int, int, int, str, bytes]] = []
     postings: list[tuple[int, int]] = []
     for line in lines:
-        entry = _entry(line, seq, entries)
+        entry, named = _entry(line, seq, entries)
         rows.append((seq, at, len(line), text_key(entry.time), bytes.fromhex(entry.hash)))
-        for term in terms(entry):
+        for term in named:
             number = known.get(term)
             if number is None:
                 number = known[term] = _number(index, term)
@@ -184,15 +184,14 @@ def _insert(
     postings.clear()
 
 
-def _entry(line: bytes, seq: int, entries: Path) -> Entry:
+def _entry(line: bytes, seq: int, entries: Path) -> tuple[Entry, set[tuple[str, str]]]:
     try:
         entry = read_line(line[:-1])
         if entry.seq != seq:
             raise ValueError(f"entry {entry.seq} stands where entry {seq} should")
-        terms(entry)
         text_key(entry.time)
+        return entry, terms(entry)
     except (ValueError, AttributeError, TypeError) as error:
         raise VerificationError(
             f"line {seq + 1}: {error}", where=str(entries), next_command="lab log verify"
         ) from error
-    return entry

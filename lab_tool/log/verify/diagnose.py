@@ -24,13 +24,13 @@ def diagnose(entries: Path, bad: int, problem: str) -> Finding:
         return _broken_link(bad, here, after)
     if any(line == here["line"] for line in islice(lines(entries, end), bad)):
         return Finding("duplicate", number, number, {"line": bad + 1})
+    later = _numbers(islice(lines(entries, end), bad + 1, None))
+    if number > bad and bad in later:
+        return Finding("reordering", bad, number, {"line": bad + 1})
     if after and after["seq"] == bad + 1:
         return Finding("edit", bad, bad, {"why": "number"})
     if number < bad:
         return Finding("insertion", bad - 1, bad, {"line": bad + 1, "number": number})
-    later = _numbers(islice(lines(entries, end), bad + 1, None))
-    if bad in later:
-        return Finding("reordering", bad, number, {"line": bad + 1})
     return Finding("deletion", bad, number - 1, {"line": bad + 1})
 
 
