@@ -61,7 +61,7 @@ def signer_of(
 def public_line(private_key: Path) -> str:
     """The public key as `type base64`.
 
-    It is read from the private key itself where that one's format allows: a stale `.pub` beside it misleads nobody.
+    No passphrase is asked for. A `.pub` beside the key that is another's may be read in its place: `sign` then fails.
     Raises `UsageError` when there is no key, `LabError` when it can't be read.
     """
     if not private_key.is_file():
@@ -115,6 +115,10 @@ def _why_not(done: process.Completed, private_key: Path) -> str:
         return f"others may read this private key; run chmod 600 {private_key}"
     if "incorrect passphrase" in said:
         return "the passphrase is wrong, or there was no terminal to ask for it; an agent helps (ssh-add)"
+    if "doesn't match private" in said:
+        return (
+            f"the public key beside it is another's; make it anew: ssh-keygen -y -f {private_key} > {private_key}.pub"
+        )
     if "No private key found" in said or "agent" in said:
         return "its private half is neither in a file nor in an agent; add it with ssh-add, or name the private key"
     return f"ssh-keygen could not use this key: {done.error_text}"
