@@ -22,6 +22,8 @@ CREATE TABLE posting (term INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (
 CREATE INDEX entry_time ON entry (time);
 """
 BATCH = 50_000
+# What comes of an index somebody altered: numbers that are no place in a file, text where a number should be.
+UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, OSError)
 # Who an entry is by or about: its actor, and the persons its body names.
 PERSON_FIELDS = ("person", "requester", "approver")
 
@@ -89,7 +91,7 @@ def _opened(path: Path, entries: Path, size: int) -> sqlite3.Connection:
                 _catch_up(index, entries, size)
                 return index
             index.close()
-        except sqlite3.Error:
+        except (sqlite3.Error, *UNREADABLE):
             pass
         for left in path.parent.glob("entries.sqlite*"):
             left.unlink()

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from lab_tool.errors import VerificationError
 from lab_tool.log.entry import LONGEST_LINE, Entry, read_line
-from lab_tool.log.index import open_index, read_all, terms, text_key
+from lab_tool.log.index import UNREADABLE, open_index, read_all, terms, text_key
 from lab_tool.log.store import ENTRIES, settled_size
 
 FIELDS = ("change", "run", "host", "room", "person", "rule")
@@ -57,11 +57,8 @@ def scan(directory: Path, query: Query) -> list[Entry]:
 def line_of(directory: Path, seq: int) -> bytes | None:
     """The stored line of an entry, without its line end; None when there is no such entry."""
     with open_index(directory) as index, (directory / ENTRIES).open("rb") as file:
-        row = index and index.execute("SELECT start, length FROM entry WHERE seq = ?", (seq,)).fetchone()
-        if not row:
-            return None
-        file.seek(row[0])
-        return file.read(row[1] - 1)
+        row = index and index.execute("SELECT seq, start, length, hash FROM entry WHERE seq = ?", (seq,)).fetchone()
+        return _read(file, row, directory)[1] if row else None
 
 
 def iterate(directory: Path, query: Query) -> Iterator[Entry]:
@@ -91,7 +88,7 @@ def _read(file: BinaryIO, row: tuple[int, int, int, bytes], directory: Path) -> 
             entry = read_line(line[:-1])
             if entry.seq == seq and entry.hash == digest.hex():
                 return entry, line[:-1]
-    except ValueError:
+    except UNREADABLE:
         pass
     raise VerificationError(
         f"entry {seq} is not what it was when it was indexed",
