@@ -16,7 +16,8 @@ from lab_tool.rules import Verb
 TEMPLATE_MARKS = ("{{", "{%", "{#", "}}", "%}", "#}")
 TRUE, FALSE = ("true", "yes"), ("false", "no")
 LONGEST_VALUE = 1000
-KINDS: Mapping[str, type] = {"str": str, "path": str, "int": int, "bool": bool, "list": list}
+SCALARS: Mapping[str, type] = {"str": str, "path": str, "int": int, "bool": bool}
+KINDS: Mapping[str, type] = {**SCALARS, "list": list}
 
 Options = Mapping[str, Mapping[str, Any]]
 
@@ -44,10 +45,11 @@ def check_overrides(project: Path, verb: Verb, overrides: Mapping[str, Json]) ->
     for name, value in overrides.items():
         option = _option(options, verb, name)
         kind = _kind(name, option)
-        # bool is an int to Python, and is none to a role.
-        if not isinstance(value, KINDS[kind]) or (kind == "int" and isinstance(value, bool)):
+        if not _is(value, kind):
             raise UsageError(f"{name} takes a value of type {kind}, not {value!r}")
         for part in value if isinstance(value, list) else [value]:
+            if isinstance(value, list) and not _is(part, _elements(option)):
+                raise UsageError(f"{name} takes a list of {_elements(option)}, not {part!r} in it")
             _check_part(name, option, part)
     return dict(overrides)
 
@@ -73,17 +75,27 @@ def _option(options: Options, verb: Verb, name: str) -> Mapping[str, Any]:
 
 def _kind(name: str, option: Mapping[str, Any]) -> str:
     kind = str(option.get("type", "str"))
+    if kind == "list" and _elements(option) not in SCALARS:
+        kind = f"list of {_elements(option)}"
     if kind not in KINDS:
         raise UsageError(f"{name} is of type {kind}, which can't be set for one plan; set it in inventory/group_vars")
     return kind
+
+
+def _elements(option: Mapping[str, Any]) -> str:
+    return str(option.get("elements", "str"))
+
+
+def _is(value: object, kind: str) -> bool:
+    # bool is an int to Python, and is none to a role.
+    return isinstance(value, KINDS[kind]) and not (kind == "int" and isinstance(value, bool))
 
 
 def _value(name: str, option: Mapping[str, Any], text: str) -> Json:
     kind = _kind(name, option)
     if kind != "list":
         return _scalar(name, kind, text)
-    elements = str(option.get("elements", "str"))
-    return [_scalar(name, elements, part.strip()) for part in text.split(",")] if text else []
+    return [_scalar(name, _elements(option), part.strip()) for part in text.split(",")] if text else []
 
 
 def _scalar(name: str, kind: str, text: str) -> str | int | bool:
