@@ -86,13 +86,16 @@ def _twice(rooms: Sequence[RoomFile]) -> Iterator[Problem]:
                     clashes.setdefault((other.room, host.room), []).append((other, host))
         for pairs in clashes.values():
             other, host = pairs[0]
-            document = documents[host.room]
-            differences = document.data.get("differences") or {}
-            is_own = unique.own in (differences.get(host.seat) or {})
-            path = ("differences", host.seat, unique.own) if is_own else unique.common
             more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
             what = f"{unique.words.format(value=value(host))} ({_both(other, host)}){more}"
-            yield document.problem(path, what, unique.fix)
+            # Where a value was written for one seat, that is the line to look at; else the later of the two rooms.
+            owner = next((one for one in (host, other) if _has_own(documents[one.room], one, unique.own)), None)
+            path = ("differences", owner.seat, unique.own) if owner else unique.common
+            yield documents[(owner or host).room].problem(path, what, unique.fix)
+
+
+def _has_own(document: Document, host: Host, key: str) -> bool:
+    return key in (document.data.get("differences", {}).get(host.seat) or {})
 
 
 def _both(one: Host, other: Host) -> str:

@@ -130,10 +130,11 @@ def room_files(folder: Path, file: str) -> tuple[list[str], list[Problem]]:
 
 
 def other_files(inventory: Path) -> Iterator[Path]:
-    """Every file below `inventory` but `site.yml`, `people.yml` and `rooms/*`, without following links."""
+    """Every file and link below `inventory` but `site.yml`, `people.yml` and `rooms/*`; no link is followed."""
     for folder, folders, names in os.walk(inventory):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if here / name != inventory / "rooms")
+        yield from (here / name for name in folders if (here / name).is_symlink())
         yield from (
             here / name for name in sorted(names) if here != inventory or name not in ("site.yml", "people.yml")
         )

@@ -68,10 +68,23 @@ KEY_LINE = Pattern(
 DAY = Pattern(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a day", "Such as 2026-09-01")
 TIME_ZONE = Pattern(r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", "a time zone", "Such as Asia/Shanghai")
 ORIGIN = Pattern(r"^[a-z0-9][a-z0-9.-]*(/[a-z0-9._-]+)+$", "the log's name", "Such as school.example/lab-log")
-PLACE = Pattern(
+FOLDER = Pattern(r"^[A-Za-z0-9./_][A-Za-z0-9./_+-]{0,199}$", "a folder", "Such as ../checkpoints")
+# git starts a program of the URL's choosing for `ext::program` and the like.
+GIT = Pattern(
+    r"^(https://|ssh://|file:///|[a-z0-9_-]+@[A-Za-z0-9.-]+:|/|\./|\.\./)[A-Za-z0-9/._~][A-Za-z0-9/._~@+-]*"
+    r"(:[0-9]{1,5}/[A-Za-z0-9/._~+-]*)?$",
+    "a git repository: https://, ssh://, user@host:path, or a path",
+    "Such as https://git.school.example/checkpoints.git",
+)
+MAIL = Pattern(
+    r"^smtps?://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/[A-Za-z0-9._+-]+@[A-Za-z0-9.-]+$",
+    "a mail server and a mailbox",
+    "Such as smtp://mail.school.example:25/auditor@school.example",
+)
+WITNESS = Pattern(
     r"^[A-Za-z0-9./][A-Za-z0-9 ./:@_+-]{0,199}$",
-    "a place: letters, digits and . / : @ _ + -",
-    "A folder, a git address, smtp://host:port/to@x, or a command and its words",
+    "a command: a program and its words, without quotes",
+    "Such as ssh lab-witness@witness.school.example",
 )
 
 Id = Annotated[str, StringConstraints(pattern=ID.regex)]
@@ -89,7 +102,10 @@ KeyLine = Annotated[str, StringConstraints(pattern=KEY_LINE.regex)]
 DayText = Annotated[str, StringConstraints(pattern=DAY.regex)]
 TimeZone = Annotated[str, StringConstraints(pattern=TIME_ZONE.regex)]
 Origin = Annotated[str, StringConstraints(pattern=ORIGIN.regex)]
-Place = Annotated[str, StringConstraints(pattern=PLACE.regex)]
+Folder = Annotated[str, StringConstraints(pattern=FOLDER.regex)]
+Git = Annotated[str, StringConstraints(pattern=GIT.regex)]
+Mail = Annotated[str, StringConstraints(pattern=MAIL.regex)]
+Witness = Annotated[str, StringConstraints(pattern=WITNESS.regex)]
 
 BY_REGEX = {value.regex: value for value in list(globals().values()) if isinstance(value, Pattern)}
 

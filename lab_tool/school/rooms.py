@@ -163,16 +163,16 @@ def _addresses(
         if difference.mac and (int(difference.mac[:2], 16) & 1 or difference.mac == NO_MAC):
             what = f"{difference.mac} is no machine's MAC address"
             yield document.problem(("differences", seat, "mac"), what, "Copy it from the machine or its label")
+        if difference.address6 and shape.seats.addresses6 is None:
+            what = f"{difference.address6} without a block of the room"
+            yield document.problem(("differences", seat, "address6"), what, "Write seats.addresses6")
         for field, address, number, plan in (
             ("address", difference.address, number4, plans[0]),
             ("address6", difference.address6, number6, plans[1]),
         ):
-            if address is None:
+            if address is None or plan is None:
                 continue
             path = ("differences", seat, field)
-            if plan is None:
-                yield document.problem(path, f"{address} without a block of the room", "Write seats.addresses6")
-                continue
             try:
                 refusal = plan.refusal(number(address, field))
             except AddressError as error:

@@ -13,16 +13,19 @@ from lab_tool.school.patterns import (
     Block,
     Block6,
     DayText,
+    Folder,
     FreeText,
+    Git,
     HostName,
     Id,
     KeyLine,
     Mac,
+    Mail,
     Origin,
     PersonId,
-    Place,
     SeatRange,
     TimeZone,
+    Witness,
 )
 
 VERBS = ("image", "patch", "virus_scan", "lockdown", "backup")
@@ -142,10 +145,10 @@ KeyItem = Annotated[KeyShape, BeforeValidator(_one_line_key)]
 class SecondPlaceShape(Shape):
     """Where checkpoints are copied; exactly one of the four."""
 
-    folder: Place | None = None
-    git: Place | None = None
-    mail: Place | None = None
-    witness: Place | None = None
+    folder: Folder | None = None
+    git: Git | None = None
+    mail: Mail | None = None
+    witness: Witness | None = None
 
     def targets(self) -> list[tuple[Literal["folder", "git", "mail", "witness"], str]]:
         """The kinds that are given, with their targets."""

@@ -2,12 +2,13 @@
 
 Engineers write `group_vars/`, and still nothing there may be a template: whoever may edit the inventory describes
 machines, and only whoever may edit roles and playbooks writes what runs. A template in a variable runs on the control
-node, so the two would be one.
+node, so the two would be one; so do the variables that tell Ansible which program to reach hosts with.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -47,6 +48,11 @@ RESERVED = frozenset(
         "lab_seat",
     }
 )
+# Ansible starts these, or loads them, on the control node.
+PROGRAMS = re.compile(
+    r"ansible_(?:ssh|sftp|scp)_(?:\w+_)?(?:args|executable)|ansible_ssh_pkcs11_provider|ansible_\w*kinit_\w+"
+)
+CONNECTIONS = frozenset({"ssh", "winrm", "psrp"})
 
 
 def check_other_files(inventory: Path, label: str, groups: Collection[str] | None) -> Iterator[Problem]:
@@ -54,7 +60,9 @@ def check_other_files(inventory: Path, label: str, groups: Collection[str] | Non
     for path in other_files(inventory):
         parts = path.relative_to(inventory).parts
         file = "/".join((label, *parts))
-        if parts[0] == "host_vars":
+        if path.is_symlink() and not IGNORED.fullmatch(path.name):
+            yield Problem(file, 0, "a symbolic link", "Put the file or folder itself here")
+        elif parts[0] == "host_vars":
             fix = "What only one seat has stands under differences in its room's file"
             yield Problem(file, 0, "variables of single hosts", fix)
         elif parts[0] == "group_vars" and len(parts) > 1 and _is_read(path, parts[1:]):
@@ -87,14 +95,25 @@ def _check_vars(path: Path, file: str) -> Iterator[Problem]:
     if not isinstance(data, dict):
         yield Problem(file, 1, "a file of variables holds 'key: value' lines", "Write one variable a line")
         return
-    for name in data:
-        if name in RESERVED:
-            fix = "It comes from the room's file; change it there"
-            yield Problem(file, line_of(text, (name,)), f"{name!r} is set for a whole group", fix)
+    for name, value in data.items():
+        what = _refusal(str(name), value)
+        if what:
+            yield Problem(file, line_of(text, (name,)), what, "Remove it")
     for where, value in _texts(data, ()):
         if any(mark in value for mark in TEMPLATE_MARKS):
             fix = "Ansible would run it on the control node: write the value here and the template in a role"
             yield Problem(file, line_of(text, where), f"template text: {quote(value)}", fix)
+
+
+def _refusal(name: str, value: Any) -> str:
+    """Why a group may not have that variable; empty where it may."""
+    if name in RESERVED:
+        return f"{name!r} comes from the rooms' files, and would be replaced for a whole group"
+    if PROGRAMS.fullmatch(name):
+        return f"{name!r} starts programs on the control node; it belongs in ansible.cfg"
+    if name == "ansible_connection" and value not in CONNECTIONS:
+        return f"{name!r} is one of {', '.join(sorted(CONNECTIONS))}, not {quote(value)}"
+    return ""
 
 
 def _texts(value: Any, path: tuple[object, ...]) -> Iterator[tuple[tuple[object, ...], str]]:
