@@ -17,7 +17,7 @@ from tests.integration.conftest import LabRoom, school_around, wait_until
 from tests.testbed.faults import FAULTS
 from tests.testbed.room import TestHost
 
-pytestmark = [pytest.mark.hosts, pytest.mark.slow]
+pytestmark = pytest.mark.hosts
 
 # What is broken on which PC, and the settings the PC has in the inventory.
 PCS: Mapping[str, Mapping[str, object]] = {
@@ -122,7 +122,8 @@ def everything(host: TestHost) -> str:
     """What a rehearsal must leave as it is: packages, their marks, apt's lists, settings, what runs."""
     return host.run(
         "dpkg -l; apt-mark showauto; apt-mark showhold; find /etc /boot /srv /var/lib/dpkg /var/lib/apt /var/cache "
-        "-xdev -type f -printf '%p %s %T@\\n' | sort; systemctl list-units --no-legend --plain --type=service | grep -v ^user"
+        "-xdev -type f -printf '%p %s %T@\\n' | sort; "
+        "systemctl list-units --no-legend --plain --type=service | grep -v ^user"
     ).stdout
 
 
@@ -358,7 +359,6 @@ def test_the_daily_update_of_the_pc_is_waited_for(patch_room: PatchRoom, patched
     [
         ("sed -i '/^Date/a Valid-Until: Fri, 02 Jan 2026 00:00:00 UTC' {}/dists/*-security/Release", "expired"),
         ("sed -i '/^Trusted/d' /etc/apt/sources.list.d/lab-demo.sources", "not signed"),
-        ("echo broken | tee -a {}/dists/*-security/main/binary-*/Packages", "unexpected size"),
     ],
 )
 def test_lists_that_prove_nothing_are_a_failure(

@@ -11,7 +11,7 @@ from ansible.module_utils.lab_patch.host import needs, shortages
 from ansible.module_utils.lab_patch.module import LOCK_TIMEOUT_SPEC
 from ansible.module_utils.lab_patch.packages import Selection, open_cache, select
 from ansible.module_utils.lab_patch.policy import POLICY_SPEC, Policy
-from ansible.module_utils.lab_patch.programs import ENVIRONMENT, LockedError, daily_jobs_waiting
+from ansible.module_utils.lab_patch.programs import ENVIRONMENT, LockedError, daily_jobs_waiting, plain
 
 DOCUMENTATION = """
 module: lab_patch_packages
@@ -142,8 +142,8 @@ def main() -> None:
                 _act(module, policy)
     except ImportError:
         module.fail_json(msg="python3-apt is not installed")
-    except (ValueError, LockedError) as error:
-        module.fail_json(msg=str(error))
+    except (ValueError, LockedError, OSError, SystemError) as error:
+        module.fail_json(msg=plain(str(error)))
 
 
 def _act(module: Any, policy: Policy) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_patch import dpkg
 from ansible.module_utils.lab_patch.module import LOCK_TIMEOUT_SPEC, programs
-from ansible.module_utils.lab_patch.programs import LockedError, daily_jobs_waiting
+from ansible.module_utils.lab_patch.programs import LockedError, daily_jobs_waiting, plain
 
 DOCUMENTATION = """
 module: lab_patch_repair
@@ -59,8 +59,8 @@ def main() -> None:
     try:
         with daily_jobs_waiting(timeout):
             dpkg.repair(programs_here)
-    except LockedError as error:
-        module.fail_json(msg=str(error), before=before)
+    except (LockedError, OSError) as error:
+        module.fail_json(msg=plain(str(error)), before=before)
     after = dpkg.unfinished(programs_here)
     changed = before != after or cut_off != dpkg.was_cut_off()
     module.exit_json(changed=changed, before=before, after=after, msg=_message(before))

@@ -44,19 +44,18 @@ def judge(reading: Reading, circumstances: Circumstances) -> tuple[str, str]:
     trouble = _trouble(reading)
     if trouble:
         return "failed", trouble
+    needed = "reboot required: " + "; ".join(reading.reboot) if reading.reboot else ""
     if circumstances.check:
-        return "ok", f"{count(reading.pending)} would be installed" if reading.pending else ""
+        would = f"{count(reading.pending)} would be installed" if reading.pending else ""
+        return "ok", "; ".join(part for part in (would, needed) if part)
     if reading.pending:
         return "failed", f"{count(reading.pending)} still pending: {names(reading.pending)}"
     if not reading.restarts_known:
         return "failed", "needrestart did not say which services run from replaced files"
-    if reading.reboot:
-        why = "; ".join(reading.reboot)
-        if circumstances.rebooted:
-            return "failed", f"a reboot is required even after one: {why}"
-        return "deferred", f"reboot required: {why}" + (
-            f" ({circumstances.reboot_refused})" if circumstances.reboot_refused else ""
-        )
+    if needed and circumstances.rebooted:
+        return "failed", f"{needed} (even after one)"
+    if needed:
+        return "deferred", needed + (f" ({circumstances.reboot_refused})" if circumstances.reboot_refused else "")
     return "ok", ""
 
 

@@ -1,0 +1,1 @@
+"""Molecule scenarios of the roles, on real hosts. All: `make molecule`; one: `python -m tests.molecule patch`."""
