@@ -37,7 +37,7 @@ def prove(directory: Path, seq: int, checkpoint: Checkpoint | None) -> dict[str,
     Raises `UsageError` when there is no such entry or no checkpoint covers it, `VerificationError` when the log isn't
     the one the checkpoint speaks of.
     """
-    line = line_of(directory, seq) if seq >= 0 else None
+    line = line_of(directory, seq)
     if line is None:
         raise UsageError(f"there is no entry {seq}", next_command="lab log show --last 1")
     against = checkpoint or _newest(directory)

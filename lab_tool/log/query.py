@@ -56,9 +56,12 @@ def scan(directory: Path, query: Query) -> list[Entry]:
 
 def line_of(directory: Path, seq: int) -> bytes | None:
     """The stored line of an entry, without its line end; None when there is no such entry."""
-    with open_index(directory) as index, (directory / ENTRIES).open("rb") as file:
-        row = index and index.execute("SELECT seq, start, length, hash FROM entry WHERE seq = ?", (seq,)).fetchone()
-        return _read(file, row, directory)[1] if row else None
+    with open_index(directory) as index:
+        if index is None or not 0 <= seq < 2**63:
+            return None
+        row = index.execute("SELECT seq, start, length, hash FROM entry WHERE seq = ?", (seq,)).fetchone()
+        with (directory / ENTRIES).open("rb") as file:
+            return _read(file, row, directory)[1] if row else None
 
 
 def iterate(directory: Path, query: Query) -> Iterator[Entry]:

@@ -42,7 +42,7 @@ class Witness:
         if len(request) > LONGEST_REQUEST:
             raise UsageError("the request is too long")
         verb, _, rest = request.partition(b" ")
-        if verb == b"get":
+        if verb == b"get" and rest.strip():
             held = self._held(rest.strip().decode(errors="replace"))
             return held.encode() if held else b""
         if verb == b"old":

@@ -35,7 +35,7 @@ def _ask(target: str, request: bytes) -> bytes:
     environment = {**os.environ, "SSH_ASKPASS": "/bin/false", "SSH_ASKPASS_REQUIRE": "force"}
     try:
         done = process.run(shlex.split(target), input=request, env=environment, timeout=PATIENCE)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
         raise PlaceError(f"not reached: {error}", where=target) from error
     if done.code:
         raise PlaceError(done.error_text, where=target)
