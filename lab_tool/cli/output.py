@@ -17,6 +17,8 @@ from lab_tool.errors import LabError, RefusedError
 from lab_tool.words import Language, say
 
 SCHEMA = 1
+# Set in the environment, errors are shown as Python shows them.
+DEBUG = "LAB_DEBUG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,15 @@ def default_language(environment: Mapping[str, str]) -> Language:
     return "zh" if (chosen or locale.getlocale()[0] or "").startswith("zh") else "en"
 
 
+def as_lab_error(error: Exception) -> LabError:
+    """What a user is told of any error: what this tool did not foresee, too, is one line and not a traceback."""
+    if isinstance(error, LabError):
+        return error
+    if isinstance(error, OSError):
+        return LabError(error.strerror or str(error), where=str(error.filename or ""))
+    return LabError(f"a fault of this tool, {type(error).__name__}: {error}", next_command=f"{DEBUG}=1 lab ...")
+
+
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--json` and `--lang`, and pass it `out`, an `Output`."""
 
@@ -90,8 +101,14 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
         language = cast(Language, lang) if lang else default_language(os.environ)
         try:
             return command(*args, out=Output(as_json, language), **kwargs)
-        except LabError as error:
-            report_error(error, as_json=as_json, language=language)
-            raise SystemExit(error.exit_code) from error
+        except (click.ClickException, BrokenPipeError):
+            # Click knows what to do with both.
+            raise
+        except Exception as error:
+            if DEBUG in os.environ:
+                raise
+            told = as_lab_error(error)
+            report_error(told, as_json=as_json, language=language)
+            raise SystemExit(told.exit_code) from error
 
     return with_output

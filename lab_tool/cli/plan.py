@@ -85,6 +85,7 @@ def check(settings: Settings, school: Any, made: Plan, key: Path, out: Output) -
     from lab_tool.core.run import execute
 
     order = orders.rehearsal(orders.Desk(settings, school, key, utc_now), made)
+    out.line(out.say("run", "rehearsal"), bold=True)
     with ProgressView({host.name: host.room for host in order.hosts}, out.language) as view, signals_interrupt():
         result = execute(settings, school, order, view, utc_now)
     found = differences(settings, result.run)

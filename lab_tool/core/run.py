@@ -16,7 +16,7 @@ from lab_tool.core.plan import Plan, make_plan, what_moved
 from lab_tool.core.playbook import PlayEnd, Progress, play, uninterrupted
 from lab_tool.core.run_id import new_run_id
 from lab_tool.core.versions import versions
-from lab_tool.errors import LabError
+from lab_tool.errors import LabError, LogWriteError
 from lab_tool.log.checkpoint import Published, publish
 from lab_tool.log.entry import Subject
 from lab_tool.log.query import Query, find
@@ -95,6 +95,8 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
     except LabError as error:
         # What the run did is told first, whatever became of the checkpoint.
         published = error
+    except OSError as error:
+        published = LogWriteError(f"no checkpoint: {error.strerror}", where=str(error.filename or settings.log))
     return RunResult(
         run, order.change, order.check, result.outcomes, end.interrupted, result.problem, result.moved, published
     )

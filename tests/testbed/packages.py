@@ -61,7 +61,7 @@ _BROKEN = """
 """
 # Slow only while the flag is there: it is how an update is caught in the middle.
 _SLOW = """
-if [ -e /run/lab-demo-slow ]; then touch /run/lab-demo-slow.configuring; sleep 60; fi
+if [ -e /run/lab-demo-slow ]; then touch /run/lab-demo-slow.configuring; sleep 60 || true; fi
 """
 _SERVICE = """
 if [ -d /run/systemd/system ]; then
