@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from lab_tool.canonical import Json
 from lab_tool.core.change_state import ChangeState, get_change
 from lab_tool.core.document import REQUEST_NAMESPACE, Change, Standing
-from lab_tool.core.gate import LONGEST_STANDING, LONGEST_WAIT, require_grant
+from lab_tool.core.gate import LONGEST_STANDING, LONGEST_WAIT, require_grant, require_person
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.overrides import parse_overrides
 from lab_tool.core.people_watch import record_people
@@ -59,6 +59,7 @@ def request(settings: Settings, school: School, wish: Wish, key: Path, clock: Cl
         raise UsageError(f"there is no verb {wish.verb!r}; there are {', '.join(VERBS)}")
     now = clock()
     person = identify(school, key, local_day(school, now))
+    require_person(person)
     hosts = select_hosts(school, wish.rooms, wish.hosts)
     risk = wish.risk or verb.risk
     if RISKS.index(risk) < RISKS.index(verb.risk):
@@ -85,6 +86,7 @@ def request_emergency(settings: Settings, school: School, plan: Plan, why: str, 
     """
     now = clock()
     person = identify(school, key, local_day(school, now))
+    require_person(person)
     require_grant(person, ("emergency",), plan.verb, frozenset(plan.rooms))
     change = replace(_change(school, plan, reason(why, "--emergency"), person, now), emergency=True)
     return _record_request(settings, school, change, plan, key, clock)

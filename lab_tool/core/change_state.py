@@ -9,9 +9,10 @@ from typing import Literal
 
 from lab_tool.canonical import Json
 from lab_tool.clock import parse_utc
-from lab_tool.core.document import Change, Standing, check_id, read_change
+from lab_tool.core.document import ID, Change, Standing, check_id, read_change
 from lab_tool.core.people_watch import KIND as PEOPLE_KIND
 from lab_tool.core.people_watch import was_key_of
+from lab_tool.core.plain_text import require_plain, shown
 from lab_tool.core.plan import Plan, read_plan
 from lab_tool.errors import LabError, UsageError, VerificationError
 from lab_tool.log.entry import Entry
@@ -121,8 +122,12 @@ def get_change(settings: Settings, change: str) -> ChangeState:
 def all_changes(settings: Settings) -> tuple[list[ChangeState], dict[str, LabError]]:
     """All changes in the order they were requested, and, by id, those whose entries are not whole."""
     by_id, people = _read(settings)
-    states, damaged = [], {}
+    states: list[ChangeState] = []
+    damaged: dict[str, LabError] = {}
     for change, entries in by_id.items():
+        if not ID.fullmatch(change):
+            damaged[ascii(change)] = _damaged(ascii(change), "this is no name of a change", entries[:1])
+            continue
         try:
             states.append(_state(change, entries, people))
         except LabError as error:
@@ -150,7 +155,7 @@ def _state(change: str, entries: Sequence[Entry], people: Sequence[Entry]) -> Ch
     later = [entry for entry in entries if entry.seq > request.entry.seq]
     started = [entry for entry in later if entry.kind == "run.started" and entry.body.get("check") is not True]
     ended = {entry.subject.run for entry in later if entry.kind in ("run.finished", "run.interrupted")}
-    runs = tuple(entry.subject.run for entry in started)
+    runs = tuple(shown(entry.subject.run) for entry in started)
     return ChangeState(
         id=change,
         change=document,
@@ -167,6 +172,8 @@ def _request(change: str, entry: Entry, people: Sequence[Entry]) -> tuple[Change
     """The document and the plan of a request, which must be what the id and the digest stand for."""
     body = entry.body
     try:
+        # Written by whoever wrote the entry, and shown to whoever signs.
+        require_plain([body["change"], body["plan"]])
         document = read_change(body["change"])
         plan = read_plan(body["plan"], document.plan)
         known = was_key_of(people, document.requester, str(body["key"]), entry.seq)
@@ -192,8 +199,8 @@ def _decisions(entries: Iterable[Entry], kind: str, who: str, people: Sequence[E
         if entry.kind == kind:
             signature, key, why = (str(entry.body.get(field, "")) for field in ("signature", "key", "why"))
             # Whoever wrote the entry is whoever decided; anything else is nobody's decision.
-            person = entry.actor if entry.body.get(who) == entry.actor else ""
-            yield Decision(person, entry, signature, key, why, was_key_of(people, person, key, entry.seq))
+            person = shown(entry.actor) if entry.body.get(who) == entry.actor else ""
+            yield Decision(person, entry, signature, key, shown(why), was_key_of(people, person, key, entry.seq))
 
 
 def _damaged(change: str, what: str, entries: Sequence[Entry]) -> VerificationError:

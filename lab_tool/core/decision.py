@@ -9,13 +9,20 @@ from pathlib import Path
 
 from lab_tool.canonical import Json
 from lab_tool.core.change_state import ChangeState, get_change
-from lab_tool.core.document import APPROVE_NAMESPACE, REJECT_NAMESPACE, REQUEST_NAMESPACE
-from lab_tool.core.gate import require_grant, require_may_approve, require_open, require_unmoved, valid_approval
+from lab_tool.core.document import APPROVE_NAMESPACE, REJECT_NAMESPACE
+from lab_tool.core.gate import (
+    require_grant,
+    require_may_approve,
+    require_open,
+    require_requested,
+    require_unmoved,
+    valid_approval,
+)
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.people_watch import record_people
 from lab_tool.core.plain_text import reason
 from lab_tool.core.plan import make_plan
-from lab_tool.core.proof import find_signer, require_signed
+from lab_tool.core.proof import find_signer
 from lab_tool.core.serial import one_at_a_time
 from lab_tool.errors import RefusedError, UsageError
 from lab_tool.log.entry import Subject
@@ -146,7 +153,7 @@ def _approved_already(school: School, state: ChangeState) -> Decided | None:
 
 def _require_approvable(school: School, state: ChangeState, now: datetime) -> None:
     require_open(school, state, now)
-    requester = require_signed(school, state, state.request, REQUEST_NAMESPACE)
+    requester = require_requested(school, state)
     if not state.emergency:
         require_grant(requester, ("request",), state.verb, frozenset(state.rooms), state.risk)
     _require_not_run(state)

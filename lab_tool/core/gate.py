@@ -78,9 +78,21 @@ def require_may_approve(state: ChangeState, person: Person, key: str) -> None:
     """Refuse unless this person with this key may approve that change: not their own, and within their grant."""
     if person.id == state.change.requester or key == state.request.key:
         raise RefusedError(f"{state.id} was requested by {state.change.requester}: somebody else has to approve it")
-    if person.service:
-        raise RefusedError(f"{person.id} is a service; approvals are given by people")
+    require_person(person)
     require_grant(person, ("approve",), state.verb, frozenset(state.rooms), state.risk)
+
+
+def require_requested(school: School, state: ChangeState) -> Person:
+    """The person who requested it, proved anew; refused for a service, whose key lies on this machine."""
+    person = require_signed(school, state, state.request, REQUEST_NAMESPACE)
+    require_person(person)
+    return person
+
+
+def require_person(person: Person) -> None:
+    """Refuse a service: two people have to agree, and whoever looks after the service would be both of them."""
+    if person.service:
+        raise RefusedError(f"{person.id} is a service: changes are requested and approved by people")
 
 
 def require_open(school: School, state: ChangeState, now: datetime) -> None:
@@ -108,7 +120,7 @@ def valid_approval(school: School, state: ChangeState) -> Decision:
     """The first approval that holds, everything about it proved anew. Raises `RefusedError`: why none does."""
     if not state.approvals:
         raise RefusedError(f"{state.id} is not approved", next_command=f"lab change approve {state.id}")
-    require_signed(school, state, state.request, REQUEST_NAMESPACE)
+    require_requested(school, state)
     refusal: RefusedError | None = None
     for approval in state.approvals:
         try:

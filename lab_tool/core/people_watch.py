@@ -23,10 +23,12 @@ GRANTS = ("request", "approve", "run", "emergency")
 def record_people(settings: Settings, school: School, clock: Callable[[], datetime]) -> Entry | None:
     """Record the people and what they may do, if the log does not hold just that; every command that writes calls it.
 
-    The entry says what is different in words, and holds all of it: no names, no private keys.
+    The entry says what is different in words, and holds all of it, and the folder it was read from: no names, no
+    private keys.
     """
     people: dict[str, Json] = {name: _person(person) for name, person in school.people.items()}
     digest = hashlib.sha256(dump(people)).hexdigest()
+    folder = str(settings.inventory)
     if _digest(_last(settings)) == digest:
         return None
     with one_at_a_time(settings):
@@ -34,7 +36,9 @@ def record_people(settings: Settings, school: School, clock: Callable[[], dateti
         if _digest(last) == digest:
             return None
         before = last.body["people"] if last else {}
-        body: dict[str, Json] = {"digest": digest, "changes": list(_changes(before, people)), "people": people}
+        changes: list[Json] = list(_changes(before, people))
+        # Somebody may name an inventory of their own, in which they are the director.
+        body: dict[str, Json] = {"digest": digest, "changes": changes, "people": people, "folder": folder}
         return LogStore(settings.log, clock).append(actor=LOG_ITSELF, kind=KIND, subject=Subject(), body=body)
 
 

@@ -111,6 +111,16 @@ class TestApprovals:
         office.append("change.approved", state, "head", approval(state, signer="head", signature=signature))
         assert "carries a signature that is not head's" in refused(office, state)
 
+    def test_what_is_shown_of_them_is_plain(self, office: Office) -> None:
+        state = office.request()
+        body = {"approver": "x\x1b[2K", "signature": "", "key": ""}
+        office.append("change.approved", state, "x\x1b[2K", body)
+        office.append("change.rejected", state, "y", {"person": "y", "why": "a\u202eb"})
+        seen = office.state(state)
+        assert (seen.approvals[0].person, seen.rejections[0].why) == ("?", "?")
+        office.append("change.approved", replace(state, id="c-\x1b[2K"), "x", {})
+        assert list(all_changes(office.settings)[1]) == ["'c-\\x1b[2K'"]
+
     def test_with_nothing_in_it(self, office: Office) -> None:
         state = office.request()
         office.append("change.approved", state, "head", {})
@@ -193,6 +203,25 @@ class TestRequests:
         state = get_change(office.settings, requested(office, change, signer="guest"))
         with pytest.raises(RefusedError, match="guest may not request patch at all"):
             office.approve(state)
+
+    def test_by_a_service_whose_key_lies_about(self, office: Office) -> None:
+        change = replace(office.request().change, requester="timer")
+        state = get_change(office.settings, requested(office, change, signer="timer"))
+        with pytest.raises(RefusedError, match="timer is a service: changes are requested and approved by people"):
+            office.approve(state)
+        office.append("change.approved", state, "head", approval(state, signer="head"))
+        assert "timer is a service" in refused(office, state)
+        with pytest.raises(RefusedError, match="timer is a service"):
+            office.request(by="timer")
+
+    def test_with_anything_else_that_shows_otherwise_than_it_is(self, office: Office) -> None:
+        """Nothing asks the plan of an emergency to be made anew, and it is shown to whoever approves it."""
+        plan = replace(office.plan("a301-01"), excluded={"a301-02": "x\x1b[8m"})
+        change = replace(
+            office.request().change, emergency=True, expires=None, plan=plan.digest, hosts=plan.asked, why="Virus"
+        )
+        with pytest.raises(VerificationError, match=r"a character that can't be seen \(U\+001B\)"):
+            get_change(office.settings, requested(office, change, plan=plan.as_json()))
 
     def test_of_an_emergency_to_have_it_approved_for_later(self, office: Office) -> None:
         change = replace(office.request().change, emergency=True, expires=None)
