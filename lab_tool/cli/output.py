@@ -32,7 +32,7 @@ class Output:
         """Print the one versioned object that `--json` promises; nothing without `--json`."""
         if self.json:
             document = {"schema": SCHEMA, "kind": kind, "data": data}
-            click.echo(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True))
+            click.echo(_visible(json.dumps(document, ensure_ascii=False, indent=2, sort_keys=True)))
 
     def line(self, text: str = "", *, colour: str = "", bold: bool = False) -> None:
         """One line for people (none with `--json`), coloured only on a terminal."""
@@ -62,6 +62,13 @@ class Output:
     def say(self, area: str, key: str, /, **values: object) -> str:
         """Words from `lab_tool/words/<area>.yml` in this command's language."""
         return say(self.language, area, key, **values)
+
+
+def _visible(text: str) -> str:
+    """JSON in which what a terminal obeys, or no encoding holds, is escaped: it means the same."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else json.dumps(each)[1:-1] for each in text)
 
 
 def report_error(error: LabError, *, as_json: bool, language: Language) -> None:

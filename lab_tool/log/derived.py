@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,9 @@ def derived_folder(directory: Path, name: str) -> Iterator[Path]:
         # Waits for whoever builds the same thing, instead of building it a second time.
         lock = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError:
+        # Here, so that the start-up of `lab log show` does not pay for it.
+        import tempfile
+
         with tempfile.TemporaryDirectory() as temporary:
             yield Path(temporary)
         return

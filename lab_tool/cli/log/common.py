@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from lab_tool.core.plain_text import BLANK
 from lab_tool.errors import UsageError
 from lab_tool.log.dates import instant
 from lab_tool.log.query import Query
@@ -53,11 +54,13 @@ def moment(text: str, *, end: bool = False) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` without anything that a terminal obeys, or that turns or hides what follows."""
-    if text.isprintable():
+    """`text` without anything that a terminal obeys, that turns or hides what follows, or that can't be seen."""
+    if text.isprintable() and BLANK.isdisjoint(text):
         return text
     return "".join(
-        letter if letter.isprintable() or letter == "\u3000" else letter.encode("unicode_escape").decode()
+        letter
+        if (letter.isprintable() and letter not in BLANK) or letter == "\u3000"
+        else letter.encode("unicode_escape").decode()
         for letter in text
     )
 

@@ -15,10 +15,10 @@ from lab_tool.settings import Settings
 
 
 @click.command()
+@output_options
 @query_options
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
 @click.option("-o", "--output", type=click.File("wb", lazy=False), default="-", help="A file (default: to the screen).")
-@output_options
 def export(query: Query, form: str, output: BinaryIO, out: Output) -> None:
     """Write entries as CSV for a spreadsheet, or as JSON lines: the very lines of the log.
 
@@ -31,11 +31,13 @@ def export(query: Query, form: str, output: BinaryIO, out: Output) -> None:
       lab log export --format json --kind 'change.*'
     """
     settings = Settings.from_environment(os.environ)
-    number = 0
-    for number, data in enumerate(_rows(settings, query, form), 1):  # noqa: B007
+    written = 0
+    for data in _rows(settings, query, form):
         output.write(data)
+        written += 1
     if output.name != "<stdout>":
-        out.line(out.say("log", "exported", number=number, file=output.name))
+        out.line(out.say("log", "exported", number=written, file=output.name))
+        out.result("log.export", {"lines": written, "file": output.name})
 
 
 def _rows(settings: Settings, query: Query, form: str) -> Iterator[bytes]:

@@ -18,15 +18,16 @@ from lab_tool.settings import Settings
 
 # So many are shown when nothing is asked for.
 NEWEST = 100
-# The fields of a body that tell most, in this order.
-TELLING = ("verb", "task", "why", "reason", "note", "playbook", "emergency", "size")
+# The fields of a body that tell most, in this order, and the parts of a body they may stand in.
+TELLING = ("verb", "task", "why", "reason", "playbook", "emergency", "size", "file")
+PARTS = ("change", "intent", "plan")
 MOST_HOSTS = 3
 
 
 @click.command()
+@output_options
 @query_options
 @click.option("--no-index", is_flag=True, help="Read the whole log instead of trusting the index.")
-@output_options
 def show(query: Query, no_index: bool, out: Output) -> None:
     """Show entries, oldest first. Without a filter the newest 100.
 
@@ -94,14 +95,18 @@ def detail(entry: Entry, out: Output) -> str:
     body = entry.body
     if isinstance(body.get("outcomes"), Mapping):
         return counts((_outcome(value) for value in body["outcomes"].values()), out)
-    if isinstance(body.get("evidence"), Mapping):
-        body = body["evidence"]
-        return " ".join(str(body[key]) for key in ("verb", "outcome", "reason") if body.get(key))
+    evidence = body.get("evidence")
+    if isinstance(evidence, Mapping):
+        return " ".join(str(evidence[key]) for key in ("verb", "outcome", "reason") if evidence.get(key))
     if isinstance(body.get("results"), Mapping):
         results = body["results"]
-        told = [f"{key} {len(results[key])}" for key in sorted(results) if isinstance(results[key], list)]
-        return "  ".join([str(body.get("task", "")), ", ".join(told)])
-    return "  ".join(str(body[key]) for key in TELLING if isinstance(body.get(key), str | int) and body[key])
+        numbers = [f"{key} {len(results[key])}" for key in sorted(results) if isinstance(results[key], list)]
+        return "  ".join([str(body.get("task", "")), ", ".join(numbers)])
+    told: dict[str, Any] = {}
+    for part in (body, *(body.get(key) for key in PARTS)):
+        if isinstance(part, Mapping):
+            told = {**{key: part[key] for key in TELLING if isinstance(part.get(key), str | int)}, **told}
+    return "  ".join(str(told[key]) for key in TELLING if told.get(key) and told[key] is not True)
 
 
 def counts(outcomes: Iterable[str], out: Output) -> str:
