@@ -129,7 +129,8 @@ def render_check(result: RunResult, found: Mapping[str, Sequence[str]], out: Out
     for name in SUMMARY:
         for (outcome_name, reason, lines), names in groups.items():
             if outcome_name == name and (reason or lines):
-                words = f"{out.say('run', name)}: {reason}" if reason else out.say("run", name)
+                word = out.say("plan", "would_change") if name == "changed" else out.say("run", name)
+                words = f"{word}: {reason}" if reason else word
                 out.line(f"\n{_named(names)}  {words}", colour=COLOURS.get(name, ""))
                 for line in lines:
                     out.line(f"  {line}")

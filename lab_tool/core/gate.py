@@ -195,9 +195,10 @@ def _require_not_run(state: ChangeState, resumes: str) -> None:
                 f"{resumes} was gone on with in {state.runs[-1]}", next_command=f"lab run --resume {state.runs[-1]}"
             )
     elif state.runs and not state.standing:
+        cut_off = state.runs[-1] in state.open_runs
         raise RefusedError(
             f"{state.id} has been run ({state.runs[-1]}): an approval is for one run",
-            next_command=f"lab run --resume {state.runs[-1]}",
+            next_command=f"lab run --resume {state.runs[-1]}" if cut_off else f"lab change show {state.id}",
         )
 
 

@@ -113,7 +113,7 @@ def test_summary_first_then_what_would_change(capsys: pytest.CaptureFixture[str]
     assert shown == [
         "Checked, nothing was changed: 2 would change, 1 already ok, 1 unreachable",
         "",
-        "a-1, a-2  changed: 2 would be installed",
+        "a-1, a-2  would change: 2 would be installed",
         "  Updates | Install",
         "    vim: 1 -> 2",
         "",
