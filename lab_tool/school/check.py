@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from lab_tool.school.files import Document
 from lab_tool.school.model import Host
@@ -51,17 +50,24 @@ def check_site(document: Document, site: SiteShape) -> Iterator[Problem]:
         if building.campus not in site.campuses:
             fix = did_you_mean(building.campus, site.campuses)
             yield document.problem(("buildings", name, "campus"), f"unknown campus {building.campus!r}", fix)
-    try:
-        ZoneInfo(site.time_zone)
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        yield document.problem(("time_zone",), f"unreadable time zone {site.time_zone!r}", "Such as Asia/Shanghai")
-    except KeyError:
-        yield document.problem(("time_zone",), f"unknown time zone {site.time_zone!r}", "Such as Asia/Shanghai")
+    if not _is_time_zone(site.time_zone):
+        what, fix = f"unknown time zone {site.time_zone!r}", "Such as Asia/Shanghai"
+        if not available_timezones():
+            what, fix = "this machine knows no time zones", "Run: apt-get install tzdata"
+        yield document.problem(("time_zone",), what, fix)
     yield from check_keys(document, ("log", "keys"), site.log.keys, "the log", {})
     for at, place in enumerate(site.log.second_places):
         if len(place.targets()) != 1:
             what = "a second place is exactly one of folder, git, mail, witness"
             yield document.problem(("log", "second_places", at), what, "One list item for each place")
+
+
+def _is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 def check_rooms(rooms: Sequence[RoomFile]) -> list[Problem]:
@@ -105,13 +111,20 @@ def _both(one: Host, other: Host) -> str:
 
 
 def _overlaps(rooms: Sequence[RoomFile]) -> Iterator[Problem]:
-    blocks = sorted(
-        ((block.version, block.lowest, block.highest, at) for at, room in enumerate(rooms) for block in room.blocks)
-    )
-    for (version, _, highest, at), (next_version, lowest, _, next_at) in pairwise(blocks):
-        if version == next_version and lowest <= highest and at != next_at:
-            one, other = sorted((at, next_at))
-            key = "addresses" if version == 4 else "addresses6"
-            block = next(block.text for block in rooms[other].blocks if block.version == version)
-            what = f"block {block} overlaps the one in {rooms[one].document.file}"
-            yield rooms[other].document.problem(("seats", key, "block"), what, "Give each room a block of its own")
+    for version, key in ((4, "addresses"), (6, "addresses6")):
+        blocks = sorted(
+            (block.lowest, block.highest, at)
+            for at, room in enumerate(rooms)
+            for block in room.blocks
+            if block.version == version
+        )
+        # The block that reaches farthest so far, and whose it is.
+        farthest, owner = -1, -1
+        for lowest, highest, at in blocks:
+            if lowest <= farthest:
+                one, other = sorted((owner, at))
+                text = next(block.text for block in rooms[other].blocks if block.version == version)
+                what = f"block {text} overlaps the one in {rooms[one].document.file}"
+                yield rooms[other].document.problem(("seats", key, "block"), what, "Give each room a block of its own")
+            if highest > farthest:
+                farthest, owner = highest, at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from lab_tool.school.files import Document
 from lab_tool.school.patterns import BY_REGEX, FREE_TEXT, code_in, unwelcome_in
-from lab_tool.school.problem import Problem, did_you_mean, quote
+from lab_tool.school.problem import LONGEST_QUOTE, Problem, did_you_mean, quote
 from lab_tool.school.shapes import Shape
 from lab_tool.school.strict_yaml import MOST_FAULTS
 
@@ -47,7 +48,8 @@ def _problem(document: Document, details: ErrorDetails, shape: type[Shape]) -> P
 
 def _name(details: ErrorDetails) -> str:
     """`seats.range`, for a message."""
-    return ".".join(str(step) for step in details["loc"] if step != KEY_MARK)
+    name = ".".join(str(step) for step in details["loc"] if step != KEY_MARK)
+    return name if len(name) <= LONGEST_QUOTE else f"{name[:LONGEST_QUOTE]}..."
 
 
 def _missing(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:
@@ -62,11 +64,12 @@ def _unknown_key(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:
     return f"unknown key {quote(key)}", did_you_mean(key, _fields(shape)) or "Remove it"
 
 
-def _fields(shape: type[Shape]) -> set[str]:
+@cache
+def _fields(shape: type[Shape]) -> frozenset[str]:
     """Every key of the shape and of the shapes inside it."""
     schema = shape.model_json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
-    return {name for part in parts for name in part.get("properties", {})}
+    return frozenset(name for part in parts for name in part.get("properties", {}))
 
 
 def _wrong_type(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:

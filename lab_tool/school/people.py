@@ -85,8 +85,9 @@ def check_keys(
 def _check_grants(
     document: Document, path: tuple[object, ...], person: PersonShape, rooms: Collection[str] | None
 ) -> Iterator[Problem]:
-    if person.service and person.approve is not None:
-        yield document.problem((*path, "approve"), "a service can't approve", "Approvals are given by people")
+    for name, word in (("approve", "approve"), ("emergency", "declare an emergency")):
+        if person.service and getattr(person, name) is not None:
+            yield document.problem((*path, name), f"a service can't {word}", "Only people can")
     for name in GRANTS:
         grant: GrantShape | None = getattr(person, name)
         if grant is None:

@@ -12,7 +12,7 @@ from lab_tool.school.files import Document
 from lab_tool.school.model import Host, Room, Text
 from lab_tool.school.patterns import HOST_NAME
 from lab_tool.school.problem import Problem, did_you_mean
-from lab_tool.school.shapes import DifferenceShape, PeopleShape, RoomShape, SiteShape, TextShape
+from lab_tool.school.shapes import ALL, DifferenceShape, PeopleShape, RoomShape, SiteShape, TextShape
 
 LONGEST_LABEL = 63
 NO_MAC = "00:00:00:00:00:00"
@@ -40,6 +40,9 @@ def make_room(
     problems = list(_references(document, shape, site, people))
     if document.file.rpartition("/")[2] != f"{shape.room}.yml":
         problems.append(document.problem(("room",), f"room {shape.room!r} in a file of another name", "Rename one"))
+    if shape.room == ALL:
+        what = f"{ALL!r} can't be a room's id: in people.yml it means every room"
+        problems.append(document.problem(("room",), what, "Take another"))
     seats, faults = _seats(document, shape)
     problems += faults
     problems += _seat_lists(document, shape, seats)

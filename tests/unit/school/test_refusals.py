@@ -108,6 +108,13 @@ CASES = [
     ("people.yml", "up_to: medium", "up_to: any", 7, "unknown people.wang_fang.approve.up_to 'any'"),
     ("people.yml", ", up_to: medium", "", 7, "up_to' is missing"),
     ("people.yml", "keep: true", "keep: true\n    service: true", 7, "a service can't approve"),
+    (
+        "people.yml",
+        "keep: true",
+        "service: true\n    emergency: {verbs: all, rooms: all}",
+        9,
+        "can't declare an emergency",
+    ),
     ("people.yml", f"key: {KEY_2}", f"key: {KEY_1} other", 12, "one key listed twice (wang_fang, li_ming)"),
     ("people.yml", "last_day: 2027-08-31", "last_day: 2026-08-31", 14, "the last day is before the first"),
     ("people.yml", "last_day: 2027-08-31", "last_day: 2027-02-30", 14, "no day of the calendar"),
@@ -247,6 +254,32 @@ def test_a_wrong_name_pattern_is_one_problem_not_forty(inventory: Path) -> None:
     problem = only(inventory)
     assert problem.what == "two hosts named a301-07 (seat 7 of room a301, seat 7 of room b101) and 1 more"
     assert (Path(problem.file).name, problem.line) == ("b101.yml", 11)
+
+
+def test_no_room_is_called_all(inventory: Path) -> None:
+    """`rooms: [all]` in people.yml would then mean one room to its writer, and every room to the tool."""
+    (inventory / "rooms/b101.yml").rename(inventory / "rooms/all.yml")
+    replace(inventory / "rooms/all.yml", "room: b101", "room: all")
+    assert only(inventory).what.startswith("'all' can't be a room's id")
+
+
+def test_every_block_inside_a_larger_one_is_told(inventory: Path) -> None:
+    text = (inventory / "rooms/b101.yml").read_text(encoding="utf-8").split("differences:")[0]
+    for room, block in (("c1", "10.0.0.0/16"), ("c2", "10.0.1.0/24"), ("c3", "10.0.3.0/24"), ("c4", "10.1.0.0/24")):
+        own = text.replace("b101", room).replace("{block: 192.0.2.16/28, first: 192.0.2.20}", block)
+        (inventory / f"rooms/{room}.yml").write_text(own, encoding="utf-8")
+    assert [Path(problem.file).name for problem in refusal(inventory)] == ["c2.yml", "c3.yml"]
+
+
+def test_a_machine_without_time_zones_says_so(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab_tool.school.check.available_timezones", set)
+    replace(inventory / "site.yml", "Asia/Shanghai", "Asia/Nowhere")
+    assert only(inventory).what == "this machine knows no time zones"
+
+
+def test_a_key_as_long_as_a_book_is_not_repeated(inventory: Path) -> None:
+    replace(inventory / ROOM, "differences:", f"{'k' * 900}: 1\ndifferences:")
+    assert len(str(only(inventory))) < 500
 
 
 def test_no_rooms_at_all(inventory: Path) -> None:
