@@ -119,7 +119,7 @@ def make_plan(
         about={
             "commit": seen["commit"],
             "dirty": seen["dirty"],
-            "inventory": inventory_files(settings),
+            "inventory": inventory_files(settings, rooms),
             "not_asked": [host.name for room in rooms for host in school.rooms[room].hosts if host.name not in asked],
         },
     )

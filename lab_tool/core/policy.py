@@ -42,10 +42,11 @@ def policies(settings: Settings, hosts: tuple[str, ...]) -> dict[str, HostPolicy
     return {host: _policy(variables[host]) for host in hosts}
 
 
-def inventory_files(settings: Settings) -> dict[str, str]:
-    """SHA-256 (hexadecimal) of the files that variables come from, to name the one that moved."""
-    folders = [settings.inventory / "rooms", settings.inventory / "group_vars"]
-    files = [settings.inventory / "site.yml", *(path for folder in folders for path in folder.rglob("*"))]
+def inventory_files(settings: Settings, rooms: tuple[str, ...]) -> dict[str, str]:
+    """SHA-256 (hexadecimal) of the files that variables of these rooms come from, to name the one that moved."""
+    folder = settings.inventory
+    files = [folder / "site.yml", *(folder / "rooms" / f"{room}.yml" for room in rooms)]
+    files += (folder / "group_vars").rglob("*")
     return {
         f"inventory/{path.relative_to(settings.inventory).as_posix()}": hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(files)
