@@ -203,6 +203,8 @@ def test_a_rehearsal_says_what_would_be(rehearsed: tuple[Mapping[str, str], dict
     # It says what is pending also where nothing could be done now.
     assert (said["student"].outcome, said["student"].reason) == ("deferred", "somebody is logged in")
     assert list(said["student"].values["pending"]) == ["lab-demo-editor"]
+    assert said["interrupted"].outcome == "changed"
+    assert said["interrupted"].reason == "dpkg would finish lab-demo-slow (half-configured); 2 updates would be installed"
     assert said["full-disk"].reason.startswith("disk too full: /usr needs ")
     assert said["no-mirror"].outcome == "failed"
     assert said["windows"].outcome == "failed"
@@ -298,14 +300,14 @@ def test_a_reboot_that_is_not_allowed_is_not_ok(patch_room: PatchRoom, patched: 
         assert result.outcome == "deferred", name
         assert result.reason == f"reboot required: asked for by lab-demo-kernel ({why})"
         assert result.values["reboot_required"] is True
-        assert result.values["rebooted"] is False
+        assert result.values["rebooted_for"] == []
         assert version(patch_room[name], "lab-demo-kernel") == "1.1"
 
 
 def test_a_reboot_that_is_allowed_happens(patch_room: PatchRoom, patched: dict[str, Result]) -> None:
     result = patched["reboot"]
     assert result.outcome == "changed", result.reason
-    assert result.values["rebooted"] is True
+    assert result.values["rebooted_for"] == ["asked for by lab-demo-kernel"]
     assert result.values["reboot_required"] is False
     assert any("Reboot" in task for task in result.changed)
     assert not (patch_room["reboot"].root / "run/reboot-required").exists()

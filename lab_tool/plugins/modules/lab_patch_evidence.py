@@ -52,10 +52,11 @@ options:
     description: Why no reboot was allowed, if it was not.
     type: str
     default: ""
-  rebooted:
-    description: Whether the PC was rebooted.
-    type: bool
-    default: false
+  rebooted_for:
+    description: Why the PC was rebooted, if it was.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = """
@@ -87,7 +88,7 @@ evidence:
       description: >
         scope; updated (by package: version before, wanted, after); pending, kept_back and held (by package: version
         installed and available); outside_scope (a count); unfinished (by package: dpkg's state); lists_updated (UTC,
-        empty for never); sources; reboot_required; reboot_reasons; rebooted; kernel_running; kernel_installed;
+        empty for never); sources; reboot_required; reboot_reasons; rebooted_for; kernel_running; kernel_installed;
         services (that run from replaced files).
       type: dict
       returned: always
@@ -105,7 +106,7 @@ def main() -> None:
             "failure": text,
             "deferred": text,
             "reboot_refused": text,
-            "rebooted": {"type": "bool", "default": False},
+            "rebooted_for": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -121,7 +122,7 @@ def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:
     """Outcome, reason, values. What can't be read is a failure, but never hides an earlier one."""
     given = module.params
     circumstances = Circumstances(
-        module.check_mode, given["failure"], given["deferred"], given["reboot_refused"], given["rebooted"]
+        module.check_mode, given["failure"], given["deferred"], given["reboot_refused"], bool(given["rebooted_for"])
     )
     if given["policy"] is None:
         return "failed", given["failure"] or "nothing was read back, since no policy was given", {}
@@ -133,7 +134,7 @@ def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:
     except (ValueError, SystemError, OSError) as error:
         return "failed", given["failure"] or f"the PC's records can't be read: {error}", {}
     outcome, reason = judge(reading, circumstances)
-    return outcome, reason, {**values, "rebooted": given["rebooted"]}
+    return outcome, reason, {**values, "rebooted_for": given["rebooted_for"]}
 
 
 if __name__ == "__main__":

@@ -59,17 +59,14 @@ def main() -> None:
     if not before.services or not module.params["restart"]:
         module.exit_json(changed=False, services=list(before.services), reboot=reboot_reasons(before))
     if module.check_mode:
-        module.exit_json(changed=True, msg=_message(before.services), services=list(before.services), reboot=[])
+        would = f"would restart, as far as needrestart may: {', '.join(before.services)}"
+        module.exit_json(changed=True, msg=would, services=list(before.services), reboot=[])
     # In batch mode needrestart only tells, so this is the mode that acts; what it achieved is read back.
     programs_here(NEEDRESTART, "-q", "-l", "-r", "a")
     after = restarts(programs_here)
     restarted = sorted(set(before.services) - set(after.services))
     result: dict[str, Any] = {"services": list(before.services), "reboot": reboot_reasons(after)}
-    module.exit_json(changed=bool(restarted), msg=_message(restarted), **result)
-
-
-def _message(services: list[str] | tuple[str, ...]) -> str:
-    return "restarted " + (", ".join(services) or "nothing")
+    module.exit_json(changed=bool(restarted), msg="restarted " + (", ".join(restarted) or "nothing"), **result)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ JOURNAL = "/var/lib/dpkg/updates"
 FORMAT = "${db:Status-Abbrev}|${binary:Package}|${db:Status-Status}\n"
 # What needs nothing more, in the second letter of the state.
 SETTLED = "nic"
+# States in which only unpacking it again helps.
+DAMAGED = ("reinst-required", "half-installed")
 CONFFILES = ("--force-confdef", "--force-confold")
 
 
@@ -42,7 +44,10 @@ def repair(programs: Programs) -> None:
     options = [part for option in CONFFILES for part in ("-o", f"DPkg::Options::={option}")]
     timeout = f"DPkg::Lock::Timeout={programs.lock_timeout}"
     apt = ("apt-get", "-qq", "--yes", "--no-remove", "-o", timeout, *options)
-    damaged = [name for name, state in unfinished(programs).items() if state in ("reinst-required", "half-installed")]
-    if damaged:
-        programs(*apt, "install", "--reinstall", *damaged)
+    for name, state in unfinished(programs).items():
+        if state in DAMAGED:
+            _, version, _ = programs("dpkg-query", "--show", "--showformat", "${Version}", name)
+            # The same version again, since another may be out of scope; that one only where this is nowhere to be had.
+            if programs(*apt, "install", "--reinstall", f"{name}={version}")[0] != 0:
+                programs(*apt, "install", "--reinstall", name)
     programs(*apt, "install", "--fix-broken")

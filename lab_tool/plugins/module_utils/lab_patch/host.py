@@ -57,15 +57,20 @@ def shortages(needed: Mapping[str, int]) -> list[Shortage]:
     """The file systems that can't take what is needed; folders on one file system are added up."""
     by_device: dict[int, list[str]] = {}
     for path in needed:
-        by_device.setdefault(Path(path).stat().st_dev, []).append(path)
+        by_device.setdefault(_existing(path).stat().st_dev, []).append(path)
     found = []
     for paths in by_device.values():
         total = sum(needed[path] for path in paths)
-        state = os.statvfs(paths[0])
+        state = os.statvfs(_existing(paths[0]))
         has = state.f_bavail * state.f_frsize
         if has < total:
             found.append(Shortage(paths[0], total, has))
     return found
+
+
+def _existing(path: str) -> Path:
+    """The folder, or the nearest above it: apt makes one that is missing."""
+    return next(folder for folder in (Path(path), *Path(path).parents) if folder.exists())
 
 
 def restarts(programs: Programs) -> Restarts:

@@ -121,40 +121,49 @@ class _Resolver:
             self._targets[name] = target
 
     def resolve(self) -> None:
-        """Mark all targets at once, or, where apt finds no clean way, as many as go together cleanly."""
-        if self._try(self._targets):
-            return
-        accepted: dict[str, Any] = {}
-        for name, target in sorted(self._targets.items()):
-            if self._try({**accepted, name: target}):
-                accepted[name] = target
-            else:
-                self._kept_back[name] = self._step(name)
-        self._try(accepted)
+        """Mark all targets, or, where apt finds no clean way, all but those that stand in its way."""
+        targets = dict(self._targets)
+        while not self._mark(targets):
+            left = self._keep_back(targets)
+            # Each round is smaller; with nothing left to do, everything is clean.
+            targets = left if len(left) < len(targets) else {}
+        self._kept_back = {name: self._step(name) for name in sorted(self._targets) if name not in targets}
 
-    def _step(self, name: str) -> Step:
-        return Step(str(self._cache[name].installed.version), str(self._targets[name].version))
-
-    def _try(self, targets: Mapping[str, Any]) -> bool:
+    def _mark(self, targets: Mapping[str, Any]) -> bool:
         """Whether these go in with nothing removed, nothing else moved, nothing added that may not be."""
         depcache = self._cache._depcache
         depcache.init()
+        stay = {name: self._cache[name].installed for name in self._targets if name not in targets}
         with self._cache.actiongroup():
-            # A target that is not tried now must not come along as a dependency: with it, nothing it needs is known.
-            still = {name: self._cache[name].installed for name in self._targets if name not in targets}
-            for name, version in {**self._frozen, **still, **targets}.items():
+            for name, version in {**self._frozen, **stay, **targets}.items():
                 depcache.set_candidate_ver(self._cache[name]._pkg, version._cand)
-            for name in sorted(targets):
-                package = self._cache[name]
-                # Whether it was asked for by somebody or came as a dependency stays as it is.
-                depcache.mark_install(package._pkg, True, not package.is_auto_installed)
-        if depcache.broken_count or depcache.del_count:
-            return False
-        return all(
-            self._policy.may_add(package.name, _sources(package.candidate))
+            # First all of them, then what they need: a package may need another target in its new version.
+            for with_dependencies in (False, True):
+                for name in sorted(targets):
+                    package = self._cache[name]
+                    # Whether it was asked for by somebody or came as a dependency stays as it is.
+                    depcache.mark_install(package._pkg, with_dependencies, not package.is_auto_installed)
+        clean = not depcache.broken_count and not depcache.del_count and not self._unwanted()
+        return clean and all(self._cache[name].marked_upgrade for name in targets)
+
+    def _keep_back(self, targets: Mapping[str, Any]) -> dict[str, Any]:
+        """The targets that are left when nothing may be removed or added against the policy."""
+        depcache = self._cache._depcache
+        for package in [*(package for package in self._cache if package.marked_delete), *self._unwanted()]:
+            depcache.mark_keep(package._pkg)
+        importlib.import_module("apt_pkg").ProblemResolver(depcache).resolve_by_keep()
+        return {name: version for name, version in targets.items() if self._cache[name].marked_upgrade}
+
+    def _unwanted(self) -> list[Any]:
+        """Packages marked as new that the policy does not let in."""
+        return [
+            package
             for package in self._cache.get_changes()
-            if not package.is_installed
-        ) and all(self._cache[name].marked_upgrade for name in targets)
+            if not package.is_installed and not self._policy.may_add(str(package.name), _sources(package.candidate))
+        ]
+
+    def _step(self, name: str) -> Step:
+        return Step(str(self._cache[name].installed.version), str(self._targets[name].version))
 
     def selection(self) -> Selection:
         """What is marked now."""

@@ -42,7 +42,7 @@ def read(
         **_selected(selection),
         "unfinished": unfinished,
         "lists_updated": lists.utc_text(fetched),
-        "sources": [str(source) for source in sources],
+        "sources": sorted({str(source) for source in sources}),
         "reboot_required": bool(reasons),
         "reboot_reasons": reasons,
         "kernel_running": restarts.kernel_running,

@@ -45,9 +45,13 @@ def judge(reading: Reading, circumstances: Circumstances) -> tuple[str, str]:
     if trouble:
         return "failed", trouble
     needed = "reboot required: " + "; ".join(reading.reboot) if reading.reboot else ""
+    unfinished = [f"{name} ({state})" for name, state in reading.unfinished.items()]
     if circumstances.check:
-        would = f"{count(reading.pending)} would be installed" if reading.pending else ""
-        return "ok", "; ".join(part for part in (would, needed) if part)
+        would = [f"dpkg would finish {names(unfinished)}"] if unfinished else []
+        would += [f"{count(reading.pending)} would be installed"] if reading.pending else []
+        return "ok", "; ".join([*would, needed] if needed else would)
+    if unfinished:
+        return "failed", f"dpkg is not finished with {names(unfinished)}"
     if reading.pending:
         return "failed", f"{count(reading.pending)} still pending: {names(reading.pending)}"
     if not reading.restarts_known:
@@ -69,8 +73,6 @@ def _trouble(reading: Reading) -> str:
         return f"the package lists are {reading.lists_age // 3600} hours old"
     if reading.expired:
         return f"expired package lists: {names(reading.expired)}"
-    if reading.unfinished:
-        return f"dpkg is not finished with {names([f'{k} ({v})' for k, v in sorted(reading.unfinished.items())])}"
     if reading.kept_back:
         return f"kept back, since it would remove or move something else: {names(reading.kept_back)}"
     return ""
