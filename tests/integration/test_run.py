@@ -127,7 +127,7 @@ def test_both_verifiers_prove_the_log(lab_room: LabRoom, tmp_path: Path) -> None
     signers.write_text(lab_room.lab("log", "keys"), encoding="utf-8")
     log = lab_room.school.state / "log" / "entries.jsonl"
     script = [sys.executable, str(PROJECT / "docs" / "verify_log.py"), str(signers), str(log)]
-    checkpoints = [str(path) for path in sorted(lab_room.school.second_place.iterdir())]
+    checkpoints = [str(path) for path in sorted(lab_room.school.second_place.rglob("*.txt"))]
     assert checkpoints
     done = subprocess.run([*script, *checkpoints], text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
