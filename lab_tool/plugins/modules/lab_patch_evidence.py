@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_patch.module import programs
-from ansible.module_utils.lab_patch.policy import POLICY_SPEC, Policy
+from ansible.module_utils.lab_patch.policy import Policy
 from ansible.module_utils.lab_patch.programs import ENVIRONMENT
 from ansible.module_utils.lab_patch.readback import read
 from ansible.module_utils.lab_patch.verdict import Circumstances, judge
@@ -100,7 +100,7 @@ def main() -> None:
     text: dict[str, Any] = {"type": "str", "default": ""}
     module = AnsibleModule(
         argument_spec={
-            "policy": {"type": "dict", "options": POLICY_SPEC},
+            "policy": {"type": "dict"},
             "lists": text,
             "packages": {"type": "dict", "default": {}},
             "failure": text,

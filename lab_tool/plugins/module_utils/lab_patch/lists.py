@@ -100,9 +100,8 @@ def _stamp_of(lists: str) -> Path:
 def _fetch(programs: Programs, proxy: str, options: list[str]) -> None:
     through = ["-o", f"Acquire::http::Proxy={proxy}"] if proxy else []
     # Without --error-on=any apt takes a mirror that is down for a warning, keeps the old lists and exits with 0.
-    code, _, err = programs.locking(
-        "apt-get", "update", "-qq", "--error-on=any", "-o", "Acquire::Retries=2", *options, *through
-    )
+    command = ("apt-get", *options, "update", "-qq", "--error-on=any", "-o", "Acquire::Retries=2", *through)
+    code, _, err = programs.locking(*command)
     if code != 0:
         raise ListsError(plain(_first_error(err)))
 

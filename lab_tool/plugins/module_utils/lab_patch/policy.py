@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
+SCOPES = ["security", "full"]
 # A source as its Release file names it; `site` is the host it is fetched from. Each is a shell pattern.
 SOURCE_KEYS = ("origin", "label", "suite", "codename", "site")
 SOURCE_SPEC: dict[str, Any] = {key: {"type": "str"} for key in SOURCE_KEYS}
 THIRD_PARTY_SPEC: dict[str, Any] = {**SOURCE_SPEC, "packages": {"type": "list", "elements": "str", "default": []}}
 POLICY_SPEC: dict[str, Any] = {
-    "scope": {"type": "str", "choices": ["security", "full"], "required": True},
+    "scope": {"type": "str", "choices": SCOPES, "required": True},
     "hold": {"type": "list", "elements": "str", "default": []},
     "distribution": {"type": "list", "elements": "dict", "required": True, "options": SOURCE_SPEC},
     "security": {"type": "list", "elements": "dict", "required": True, "options": SOURCE_SPEC},
@@ -71,13 +72,13 @@ class Policy:
     @classmethod
     def read(cls, spec: Mapping[str, Any]) -> Policy:
         """From the `policy` option of a module; raises `ValueError`."""
-        return cls(
-            spec["scope"],
-            tuple(spec["hold"]),
-            tuple(Pattern.read(item) for item in spec["distribution"]),
-            tuple(Pattern.read(item) for item in spec["security"]),
-            tuple(Pattern.read(item) for item in spec["third_party"]),
+        if spec.get("scope") not in SCOPES:
+            raise ValueError(f"the scope is one of {', '.join(SCOPES)}")
+        distribution, security, third_party = (
+            tuple(Pattern.read(item) for item in spec.get(key) or ())
+            for key in ("distribution", "security", "third_party")
         )
+        return cls(str(spec["scope"]), tuple(spec.get("hold") or ()), distribution, security, third_party)
 
     def wants(self, package: str, sources: Iterable[Source]) -> bool:
         """Whether a version from any of these sources is in scope. Listed third-party packages are, in both scopes."""
