@@ -6,7 +6,7 @@ machine-id, SSH host key and control group. `room.build_room()` is the way in; `
 same for the hand.
 
 From the outside in: `room` and `host` are what others use; `faults` is what can be broken on a host; `registry` knows
-every room of this machine and `teardown` removes one, also one whose builder was killed; `rootfs`, `packages` and
-`repository` make the root file system; `network`, `storage`, `cgroups`, `boot` and `identity` each make one part of a
-host; `places` holds all names, so that what belongs to a room can be found by its number alone.
+every room of this machine and `teardown` removes one, also one whose builder was killed; `rootfs`, `recipe`,
+`packages` and `repository` make the root file system; `network`, `storage`, `cgroups`, `boot` and `identity` each
+make one part of a host; `places` holds all names, so that what belongs to a room can be found by its number alone.
 """

@@ -56,7 +56,9 @@ class TestHost:
             "LANG": "C.UTF-8",
         }
         inside = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
-        enter = ("nsenter", "--target", str(boot.leader(self.place)), *inside, "--", "/bin/sh", "-ec", text)
+        # nsenter must not wait itself: when its child is stopped, as all are when a host shuts down, it stops for good.
+        wait = ("--no-fork", "--", "setsid", "--fork", "--wait")
+        enter = ("nsenter", "--target", str(boot.leader(self.place)), *inside, *wait, "/bin/sh", "-ec", text)
         return run(*enter, check=check, timeout=timeout, env={**env, "DEBIAN_FRONTEND": "noninteractive"})
 
     def off(self) -> None:
@@ -71,6 +73,24 @@ class TestHost:
             boot.start(self.place, self.name, self.console)
         if wait:
             self.wait_for_ssh(wait)
+
+    def reboot(self, patience: float = 60.0) -> None:
+        """Let the host reboot itself in order, and wait until SSH answers; raises `RoomError` after `patience` seconds."""
+        before = boot.leader(self.place)
+        self.run("systemctl reboot", check=False)
+        limit = time.monotonic() + patience
+        while self._first_process() in (None, before):
+            if time.monotonic() > limit:
+                raise RoomError(f"{self.name}: not rebooted after {patience:g} s; see {self.console}")
+            time.sleep(0.05)
+        self.wait_for_boot()
+        self.wait_for_ssh(patience)
+
+    def _first_process(self) -> int | None:
+        try:
+            return boot.leader(self.place)
+        except RoomError:
+            return None
 
     def wait_for_boot(self, patience: float = 60.0) -> None:
         """Wait until systemd has started what it had to; raises `RoomError` after `patience` seconds."""

@@ -43,7 +43,7 @@ def create(room: RoomPlace, hosts: Sequence[HostPlace]) -> None:
         *(f"link set {host.port} master br0 up" for host in hosts),
         netns=room.name,
     )
-    run("ip", "netns", "exec", room.name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+    run("ip", "netns", "exec", room.name, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
     for host in hosts:
         _ip(
             "link set lo up",

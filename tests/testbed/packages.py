@@ -63,7 +63,11 @@ _BROKEN = """
 _SLOW = """
 if [ -e /run/lab-demo-slow ]; then touch /run/lab-demo-slow.configuring; sleep 60 || true; fi
 """
+# The program is put in place anew by every version: what runs is then a file that is no longer there, which is how
+# needrestart tells. A copy of sleep(1) makes do for one.
 _SERVICE = """
+cp /bin/sleep /usr/lib/lab-demo-service/serve.new
+mv /usr/lib/lab-demo-service/serve.new /usr/lib/lab-demo-service/serve
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl enable --quiet --now lab-demo-service.service
@@ -73,16 +77,10 @@ _UNIT = """[Unit]
 Description=Demo service {version}
 
 [Service]
-ExecStart=/usr/lib/lab-demo-service/serve
+ExecStart=/usr/lib/lab-demo-service/serve infinity
 
 [Install]
 WantedBy=multi-user.target
-"""
-_SERVE = """#!/usr/bin/python3
-# version {version}
-import signal
-
-signal.pause()
 """
 
 PACKAGES: tuple[DemoPackage, ...] = (
@@ -107,8 +105,8 @@ PACKAGES: tuple[DemoPackage, ...] = (
         "lab-demo-service",
         Suite.SECURITY,
         "a service that goes on running the old program until somebody restarts it (see needrestart)",
-        postinst={OLD: _SERVICE},
-        files={"lib/systemd/system/lab-demo-service.service": _UNIT, "usr/lib/lab-demo-service/serve": _SERVE},
+        postinst={OLD: _SERVICE, NEW: _SERVICE},
+        files={"lib/systemd/system/lab-demo-service.service": _UNIT, "usr/lib/lab-demo-service/version": "{version}\n"},
     ),
     DemoPackage(
         "lab-demo-suite", Suite.UPDATES, "its update needs a new package", fields={"Depends": "lab-demo-suite-extra"}

@@ -46,6 +46,17 @@ def run(
     return done
 
 
+def start(*argv: str | Path) -> subprocess.Popen[str]:
+    """Start a program that goes on beside this one, in a session of its own; its standard output is a pipe."""
+    return subprocess.Popen(
+        [os.fspath(word) for word in argv],
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
 def _shown(words: list[str]) -> str:
     text = " ".join(words)
     return text if len(text) < 200 else f"{text[:200]} ..."

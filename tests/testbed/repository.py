@@ -58,7 +58,7 @@ def _deb(folder: Path, work: Path, package: DemoPackage, version: str) -> str:
     stanza = _stanza(control)
     _put(tree / "DEBIAN/control", stanza)
     for path, text in package.files.items():
-        _put(tree / path, text.replace("{version}", version), mode=0o755 if text.startswith("#!") else 0o644)
+        _put(tree / path, text.replace("{version}", version))
     if package.conffiles:
         _put(tree / "DEBIAN/conffiles", "".join(f"{path}\n" for path in package.conffiles))
     script = package.postinst.get(version)
