@@ -14,6 +14,13 @@ from lab_tool.school.rooms import RoomFile
 from lab_tool.school.shapes import SiteShape
 
 
+class Place(NamedTuple):
+    """A host and the file it stands in."""
+
+    host: Host
+    document: Document
+
+
 class Unique(NamedTuple):
     """A value that no two hosts share: how to say so, where it may stand, how to put it right."""
 
@@ -76,38 +83,32 @@ def check_rooms(rooms: Sequence[RoomFile]) -> list[Problem]:
 
 
 def _twice(rooms: Sequence[RoomFile]) -> Iterator[Problem]:
-    documents = {room.room.id: room.document for room in rooms if room.room}
+    """One message for each two rooms and kind of value: a wrong name pattern makes forty of them."""
+    places = [Place(host, file.document) for file in rooms if file.room for host in file.room.hosts]
     for unique in UNIQUE:
-        first: dict[str, Host] = {}
-        # One message for each pair of rooms: a wrong name pattern makes forty of them.
-        clashes: dict[tuple[str, str], list[tuple[Host, Host]]] = {}
         value = unique.value
-        for room in rooms:
-            for host in room.room.hosts if room.room else ():
-                key = value(host)
-                if not key:
-                    continue
-                other = first.setdefault(key, host)
-                if other is not host:
-                    clashes.setdefault((other.room, host.room), []).append((other, host))
+        first: dict[str, int] = {}
+        clashes: dict[tuple[str, str], list[tuple[Place, Place]]] = {}
+        for at, place in enumerate(places):
+            key = value(place.host)
+            other = first.setdefault(key, at) if key else at
+            if other != at:
+                pair = (places[other], place)
+                clashes.setdefault((pair[0].document.file, pair[1].document.file), []).append(pair)
         for pairs in clashes.values():
-            other, host = pairs[0]
-            more = f" and {len(pairs) - 1} more" if len(pairs) > 1 else ""
-            what = f"{unique.words.format(value=value(host))} ({_both(other, host)}){more}"
-            # Where a value was written for one seat, that is the line to look at; else the later of the two rooms.
-            owner = next((one for one in (host, other) if _has_own(documents[one.room], one, unique.own)), None)
-            path = ("differences", owner.seat, unique.own) if owner else unique.common
-            yield documents[(owner or host).room].problem(path, what, unique.fix)
+            yield _clash(unique, *pairs[0], len(pairs) - 1)
 
 
-def _has_own(document: Document, host: Host, key: str) -> bool:
-    return key in (document.data.get("differences", {}).get(host.seat) or {})
-
-
-def _both(one: Host, other: Host) -> str:
-    if one.name != other.name:
-        return f"{one.name}, {other.name}"
-    return f"seat {one.seat} of room {one.room}, seat {other.seat} of room {other.room}"
+def _clash(unique: Unique, one: Place, other: Place, more: int) -> Problem:
+    names = f"{one.host.name}, {other.host.name}"
+    if one.host.name == other.host.name:
+        names = ", ".join(f"seat {host.seat} in {document.file.rpartition('/')[2]}" for host, document in (one, other))
+    what = f"{unique.words.format(value=unique.value(one.host))} ({names})" + (f" and {more} more" if more else "")
+    # Where a value was written for one seat, that is the line to look at; else the later of the two rooms.
+    for host, document in (other, one):
+        if unique.own in document.data.get("differences", {}).get(host.seat, {}):
+            return document.problem(("differences", host.seat, unique.own), what, unique.fix)
+    return other.document.problem(unique.common, what, unique.fix)
 
 
 def _overlaps(rooms: Sequence[RoomFile]) -> Iterator[Problem]:

@@ -16,16 +16,19 @@ from lab_tool.school.shapes import Shape
 from lab_tool.school.strict_yaml import MOST_FAULTS
 
 ShapeType = TypeVar("ShapeType", bound=Shape)
-# What pydantic's error types ask for.
+# What pydantic's error types ask for, and what that looks like.
 WANTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "'key: value' lines",
-    "model_type": "'key: value' lines",
-    "model_attributes_type": "'key: value' lines",
+    "string_type": ("text", ""),
+    "int_type": ("a whole number", "Such as 7"),
+    "bool_type": ("true or false", ""),
+    "list_type": ("a list", "Such as [1, 2] or [a301, b101]"),
+    "dict_type": ("'key: value' lines", ""),
+    "model_type": ("'key: value' lines", ""),
+    "model_attributes_type": ("'key: value' lines", ""),
 }
+# Typed while the Chinese input method is on, these look like the signs of YAML and are none.
+FULL_WIDTH = "：，"
+QUOTES = "'\""
 # pydantic's mark for an error in a key itself.
 KEY_MARK = "[key]"
 
@@ -61,6 +64,9 @@ def _unknown_key(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:
     code = code_in(str(key))
     if code:
         return f"{code} as a key: {quote(key)}", "Remove it"
+    wide = next((sign for sign in FULL_WIDTH if sign in str(key)), "")
+    if wide:
+        return f"unknown key {quote(key)}", f"Type the signs of YAML in ASCII, not {wide}"
     return f"unknown key {quote(key)}", did_you_mean(key, _fields(shape)) or "Remove it"
 
 
@@ -73,18 +79,25 @@ def _fields(shape: type[Shape]) -> frozenset[str]:
 
 
 def _wrong_type(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:
-    value, wanted = details["input"], WANTED[details["type"]]
+    value, (wanted, fix) = details["input"], WANTED[details["type"]]
     if value is None:
         return f"{_name(details)!r} is empty", f"Write {wanted}, or remove the line"
+    if isinstance(value, bool):
+        return f"{_name(details)!r} must be {wanted}, not {str(value).lower()}", fix or "Write it in words"
     if details["type"] == "string_type" and isinstance(value, int):
         return f"{_name(details)!r} must be text, not {quote(value)}", f'Put it in quotes: "{value}"'
-    return f"{_name(details)!r} must be {wanted}, not {quote(value)}", ""
+    return f"{_name(details)!r} must be {wanted}, not {quote(value)}", fix
 
 
 def _mismatch(details: ErrorDetails, shape: type[Shape]) -> tuple[str, str]:
     value = details["input"]
     pattern = BY_REGEX[details["ctx"]["pattern"]]
     code = code_in(value)
+    if pattern is FREE_TEXT and any(sign in value for sign in QUOTES) and not code.startswith("template"):
+        return (
+            f"a quotation mark in {_name(details)!r}: {quote(value)}",
+            "Write a typographic one: \u2019 \u201c \u201d",
+        )
     if code:
         return f"{code} in {_name(details)!r}: {quote(value)}", f"Values are never code. {pattern.fix}"
     if pattern is FREE_TEXT and (unwelcome := unwelcome_in(value)):

@@ -29,7 +29,7 @@ class Problem:
         return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}." + (f" {self.fix}." if self.fix else "")
+        return " ".join((f"{self.where}:", *(_sentence(part) for part in (self.what, self.fix) if part)))
 
 
 class InventoryError(UsageError):
@@ -43,6 +43,10 @@ class InventoryError(UsageError):
         first = self.problems[0]
         shown[0] = shown[0].removeprefix(f"{first.where}: ")
         super().__init__("\n".join(shown), where=first.where, next_command=NEXT_COMMAND)
+
+
+def _sentence(words: str) -> str:
+    return words if words.endswith(("?", "...")) else f"{words}."
 
 
 def quote(value: object) -> str:

@@ -116,7 +116,7 @@ def test_check_shows_everything_that_is_wrong(inventory: Path) -> None:
     *problems, summary, hint = result.stderr.splitlines()
     assert len(problems) == MOST_SHOWN + 10
     assert problems[0].startswith(f"{inventory}/rooms/a301.yml:19: 'differences.5.mac' must be a MAC address")
-    assert summary == f"The inventory is refused: {MOST_SHOWN + 10} problems"
+    assert summary == f"The inventory is refused. Problems: {MOST_SHOWN + 10}"
     assert hint == "Run: lab rooms check"
 
 

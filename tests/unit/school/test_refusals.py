@@ -88,6 +88,9 @@ CASES = [
     (ROOM, "os: debian12", "os:", 8, "'os' is empty"),
     (ROOM, "os: debian12", "osx: debian12", 1, "'os' is missing"),
     (ROOM, "canary: [1]", "canary: 1", 14, "must be a list"),
+    (ROOM, "out_of_order: monitor at repair", "out_of_order: true", 18, "must be text, not true. Write it in words"),
+    (ROOM, "en: Lab 301", "en: Dean's lab", 2, "a quotation mark in 'name.en'"),
+    (ROOM, "zh: 机房 301", "zh：机房 301", 2, "Type the signs of YAML in ASCII, not ："),
     (ROOM, "canary: [1]", "canary: [true]", 14, "must be a whole number"),
     (ROOM, "name: {zh: 机房 301, en: Lab 301}", "name: Lab 301", 2, "'key: value' lines"),
     (ROOM, ", en: Lab 301", "", 2, "'name.en' is missing"),
@@ -252,8 +255,17 @@ def test_a_wrong_name_pattern_is_one_problem_not_forty(inventory: Path) -> None:
     replace(inventory / ROOM, "range: 1-4", "range: 1-8")
     replace(inventory / "rooms/b101.yml", "b101-#-pc", "a301-##")
     problem = only(inventory)
-    assert problem.what == "two hosts named a301-07 (seat 7 of room a301, seat 7 of room b101) and 1 more"
+    assert problem.what == "two hosts named a301-07 (seat 7 in a301.yml, seat 7 in b101.yml) and 1 more"
     assert (Path(problem.file).name, problem.line) == ("b101.yml", 11)
+
+
+def test_a_copied_file_is_told_apart_from_its_original(inventory: Path) -> None:
+    (inventory / "rooms/a302.yml").write_bytes((inventory / ROOM).read_bytes())
+    problems = refusal(inventory)
+    assert {Path(problem.file).name for problem in problems} == {"a302.yml"}
+    assert "two hosts named a301-01 (seat 1 in a301.yml, seat 1 in a302.yml) and 3 more" in [
+        each.what for each in problems
+    ]
 
 
 def test_no_room_is_called_all(inventory: Path) -> None:
