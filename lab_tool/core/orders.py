@@ -74,7 +74,7 @@ def _approved(desk: Desk, change: str, only: tuple[str, ...] = (), resumes: str 
     """Exactly the hosts of an approved change, or `only` those of them that an earlier run left."""
     actor = _actor(desk)
     state = get_change(desk.settings, change)
-    require_grant(actor, ("run",), state.verb, frozenset(state.rooms))
+    require_grant(actor, ("run",), state.verb, frozenset(state.rooms), state.risk)
     plan = make_plan(desk.settings, desk.school, state.verb, state.hosts, state.overrides)
     approval = require_runnable(desk.settings, desk.school, state, plan, desk.clock(), resumes=resumes)
     hosts = tuple(host for host in _planned(desk.school, plan) if not only or host.name in only)
@@ -87,6 +87,7 @@ def _standing(desk: Desk, verb: str, hosts: tuple[Host, ...], resumes: str = "")
     require_grant(actor, ("run",), verb, rooms)
     plan = make_plan(desk.settings, desk.school, verb, tuple(host.name for host in hosts), {})
     state, approval = find_standing(desk.settings, desk.school, plan, desk.clock())
+    require_grant(actor, ("run",), verb, rooms, state.risk)
     order = Order(plan, _planned(desk.school, plan), actor, desk.key, False, state.id, approval.as_json())
     return replace(order, resumes=resumes)
 
@@ -102,8 +103,8 @@ def _emergency(desk: Desk, wish: Wish) -> Order:
 
 def _rest(desk: Desk, run: str) -> Order:
     """What `run` left, by the right it had: the same change, the same standing approval, or the same emergency."""
-    actor = _actor(desk)
-    earlier = unfinished(desk.settings, LogStore(desk.settings.log, desk.clock), run, actor.id)
+    record_people(desk.settings, desk.school, desk.clock)
+    earlier = unfinished(desk.settings, LogStore(desk.settings.log, desk.clock), run)
     state = get_change(desk.settings, earlier.started.subject.change)
     if state.standing:
         return _standing(desk, state.verb, select_hosts(desk.school, (), earlier.left), run)

@@ -53,6 +53,8 @@ def environment(settings: Settings, run: str, caller: Mapping[str, str]) -> dict
         "-o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=6"
     )
     own = {
+        # Not the caller's ~/.ansible, whose plugins nobody approved.
+        "ANSIBLE_HOME": str(settings.state / "ansible"),
         "ANSIBLE_CONFIG": str(settings.project / "ansible.cfg"),
         "ANSIBLE_STDOUT_CALLBACK": "lab_progress",
         "ANSIBLE_SSH_ARGS": ssh,

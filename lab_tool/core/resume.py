@@ -9,7 +9,7 @@ from lab_tool.core.outcome import DONE, Outcome, outcomes, reach
 from lab_tool.errors import RefusedError, UsageError
 from lab_tool.log.entry import Entry, Subject
 from lab_tool.log.query import Query, find
-from lab_tool.log.store import LogStore
+from lab_tool.log.store import LOG_ITSELF, LogStore
 from lab_tool.settings import Settings
 
 
@@ -22,7 +22,7 @@ class Unfinished:
     left: tuple[str, ...]
 
 
-def unfinished(settings: Settings, store: LogStore, run: str, actor: str) -> Unfinished:
+def unfinished(settings: Settings, store: LogStore, run: str) -> Unfinished:
     """What is left of `run`; records `run.interrupted` first where its end is missing from the log.
 
     Raises `UsageError` for a run nobody knows or with nothing left, `RefusedError` for one still going on.
@@ -38,9 +38,8 @@ def unfinished(settings: Settings, store: LogStore, run: str, actor: str) -> Unf
     result = outcomes(started.subject.hosts, started.body["excluded"], entries)
     if not any(entry.kind in ("run.finished", "run.interrupted") for entry in entries):
         subject = Subject(started.subject.change, run, started.subject.hosts, started.subject.rooms)
-        store.append(
-            actor=actor, kind="run.interrupted", subject=subject, body=reach(started.subject.hosts, entries, result)
-        )
+        body = reach(started.subject.hosts, entries, result)
+        store.append(actor=LOG_ITSELF, kind="run.interrupted", subject=subject, body=body)
     left = tuple(host for host in started.subject.hosts if result[host].outcome not in DONE)
     if not left:
         raise UsageError(f"{run} left nothing to do", next_command=f"lab log show --run {run}")

@@ -10,6 +10,8 @@ from pathlib import Path
 from lab_tool import signature
 from lab_tool.canonical import Json, dump
 from lab_tool.clock import parse_utc, utc_text
+from lab_tool.core.change_state import get_change
+from lab_tool.core.gate import require_runnable
 from lab_tool.core.locks import host_locks
 from lab_tool.core.outcome import BAD, Outcome, outcomes
 from lab_tool.core.plan import Plan, make_plan, what_moved
@@ -75,6 +77,7 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
     names = tuple(host.name for host in order.hosts)
     subject = _subject(run, order)
     with host_locks(settings.locks, names, run=run, actor=order.actor.id, since=since) as locks:
+        _require_still_right(settings, school, order, clock())
         store.append(actor=order.actor.id, kind="run.started", subject=subject, body=_beginning(settings, run, order))
         end = play(
             settings,
@@ -100,6 +103,13 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
     return RunResult(
         run, order.change, order.check, result.outcomes, end.interrupted, result.problem, result.moved, published
     )
+
+
+def _require_still_right(settings: Settings, school: School, order: Order, now: datetime) -> None:
+    """Ask the gate again with the hosts locked: another run of the same change may have ended a moment ago."""
+    if order.approval is not None:
+        state = get_change(settings, order.change)
+        require_runnable(settings, school, state, order.plan, now, resumes=order.resumes)
 
 
 def _reckon(settings: Settings, school: School, run: str, order: Order, end: PlayEnd) -> RunResult:
