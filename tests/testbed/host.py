@@ -75,7 +75,7 @@ class TestHost:
             self.wait_for_ssh(wait)
 
     def reboot(self, patience: float = 60.0) -> None:
-        """Let the host reboot itself in order, and wait until SSH answers; raises `RoomError` after `patience` seconds."""
+        """Let the host reboot itself in order, and wait for SSH; raises `RoomError` after `patience` seconds."""
         before = boot.leader(self.place)
         self.run("systemctl reboot", check=False)
         limit = time.monotonic() + patience
