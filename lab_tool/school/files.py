@@ -97,8 +97,10 @@ def _read_bytes(path: Path, file: str) -> bytes:
     except OSError as error:
         if path.is_symlink():
             raise RefusedFileError(Problem(file, 0, "a symbolic link", "Put the file itself here")) from error
-        what = "no such file" if isinstance(error, FileNotFoundError) else f"can't be read: {error.strerror}"
-        raise RefusedFileError(Problem(file, 0, what, "Create it or give read permission")) from error
+        what, fix = "no such file", "Create it"
+        if not isinstance(error, FileNotFoundError):
+            what, fix = f"can't be read: {error.strerror}", "Make it readable"
+        raise RefusedFileError(Problem(file, 0, what, fix)) from error
     try:
         facts = os.fstat(handle)
         if not stat.S_ISREG(facts.st_mode):
