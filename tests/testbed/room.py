@@ -117,9 +117,10 @@ def build_room(
         with registry.machine_lock():
             machine_settings.prepare()
         return _build(record, base, disk)
-    except BaseException:
+    except BaseException as error:
+        # What the hosts said tells why they would not start; somebody who pressed Ctrl-C did not ask.
         with uninterrupted():
-            teardown.remove(record, keep_consoles=True)
+            teardown.remove(record, keep_consoles=isinstance(error, Exception))
         raise
 
 
