@@ -19,9 +19,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
-NOTE = re.compile(
-    r"(.+\n(\d+)\n(\S+)\ntime (\S+)\n)\n(-----BEGIN SSH SIGNATURE-----\n[^-]+-----END SSH SIGNATURE-----)\n"
-)
+ARMOR = r"-----BEGIN SSH SIGNATURE-----\n[^-]+-----END SSH SIGNATURE-----"
+NOTE = re.compile(rf"(.+\n([0-9]+)\n(\S+)\ntime ([-0-9T:.Z]+)\n)\n({ARMOR})\n")
 KEYS = {"v", "seq", "time", "actor", "kind", "subject", "body", "prev"}
 said = []
 
@@ -53,7 +52,7 @@ def once(pairs):
 def read(line):
     try:
         entry = json.loads(line.decode("ascii"), object_pairs_hook=once)
-        return entry if entry.keys() == KEYS and type(entry["seq"]) is int else {}
+        return entry if entry.keys() == KEYS and (type(entry["seq"]), type(entry["time"])) == (int, str) else {}
     except (ValueError, AttributeError, RecursionError):
         return {}
 
@@ -101,7 +100,7 @@ def whole_log(signers, log, names):
     for at in (at for at in range(1, len(times)) if times[at] < times[at - 1]):
         print(f"note: the clock goes backwards at entry {at}")
     print(f"note: {len(torn)} bytes at the end are torn" if torn else "", end="\n" if torn else "")
-    held = sorted(note for name in names if (note := checkpoint(signers, Path(name).read_text(), name)))
+    held = sorted(note for name in names if (note := checkpoint(signers, Path(name).read_text(errors="replace"), name)))
     good = [note for note in held if note[0] <= len(lines) and root(hashes[: note[0]]) == note[1]]
     for size, _, time in [note for note in held if note[0] <= len(lines) and note not in good][:1]:
         first = max((note[0] for note in good if note[0] < size), default=0)

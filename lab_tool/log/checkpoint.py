@@ -20,6 +20,7 @@ from lab_tool.log.keys import ensure_key
 from lab_tool.log.note import NAMESPACE, Checkpoint, newest, signed_text
 from lab_tool.log.places import Delivery, PlaceError, place_name, read_back, send, without_password
 from lab_tool.log.store import LOG_ITSELF, LogStore
+from lab_tool.log.text import plain
 from lab_tool.school.model import LogPolicy, SecondPlace
 from lab_tool.settings import Settings
 
@@ -60,7 +61,7 @@ def publish(settings: Settings, policy: LogPolicy, clock: Callable[[], datetime]
                 _deliver(settings, place, checkpoint, clock())
                 reached.append(place_name(place))
             except LabError as error:
-                failed.append(Failed(place_name(place), without_password(str(error))))
+                failed.append(Failed(place_name(place), plain(without_password(str(error)))))
     published = Published(checkpoint.size, checkpoint.root.hex(), tuple(reached), tuple(failed))
     body = {
         "size": published.size,

@@ -8,10 +8,11 @@ import json
 from collections.abc import Iterable, Iterator
 
 from lab_tool.log.entry import Entry
+from lab_tool.log.text import plain
 
 COLUMNS = ("seq", "time", "actor", "kind", "change", "run", "rooms", "hosts", "rules", "body", "prev", "hash")
-# A cell that begins like this is a formula to a spreadsheet.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A cell that begins like this is a formula to some spreadsheet; the full-width forms too.
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "\n")
 # Without it Excel takes Chinese for Latin-1.
 BYTE_ORDER_MARK = "\ufeff"
 
@@ -46,9 +47,6 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str) -> str:
-    """No formula, and nothing that moves a terminal's cursor or turns text around."""
-    shown = "".join(
-        letter if letter.isprintable() or letter in "\t\r\n\u3000" else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
+    """No formula, and nothing that moves a cursor or turns text around."""
+    shown = plain(text, keep="\t\r\n")
     return f"'{shown}" if shown.startswith(FORMULA) else shown

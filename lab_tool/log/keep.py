@@ -39,7 +39,8 @@ def kept(folder: Path) -> list[tuple[str, bytes]]:
         return []
     found = []
     for path in sorted(folder.glob("*.txt")):
-        with path.open("rb") as file:
-            # One byte more than is allowed, so that it is seen to be too long.
-            found.append((path.name, file.read(LONGEST + 1)))
+        if path.is_file():
+            with path.open("rb") as file:
+                # One byte more than is allowed, so that it is seen to be too long.
+                found.append((path.name, file.read(LONGEST + 1)))
     return found

@@ -81,6 +81,9 @@ class LogStore:
     def _heal(self, file: int) -> None:
         """Set a torn end aside and say so in an entry, also when a crash interrupted that very thing earlier."""
         start = torn_from(file, os.fstat(file).st_size)
+        if start == 0:
+            # No whole entry is left: that is only a beginning if there was nothing before.
+            refuse_if_emptied(self.directory)
         if start is not None:
             torn.set_aside(self.directory, file, start)
             os.ftruncate(file, start)
@@ -147,7 +150,8 @@ def settled_size(directory: Path) -> int:
     A writer that fails to reach the disk cuts its entry off again while it holds the lock.
     """
     try:
-        file = os.open(directory / ENTRIES, os.O_RDONLY | os.O_CLOEXEC)
+        # Not to wait for the other end, should it be a pipe.
+        file = os.open(directory / ENTRIES, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return 0
     try:
@@ -163,7 +167,7 @@ def settled_size(directory: Path) -> int:
 def _shared_lock(directory: Path) -> Iterator[None]:
     """Keep writers out for a moment; a copy of a log has no lock, and needs none."""
     try:
-        lock = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = os.open(directory / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         yield
         return

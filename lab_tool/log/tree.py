@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from lab_tool.errors import VerificationError
+from lab_tool.errors import LogWriteError, VerificationError
 from lab_tool.log import merkle
 from lab_tool.log.derived import derived_folder
 from lab_tool.log.merkle import HASH_BYTES
@@ -45,9 +45,12 @@ class Tree:
 
     def node(self, level: int, index: int) -> bytes:
         """For `lab_tool.log.merkle`; what comes of it has to be checked against a root."""
-        with _level_file(self.folder, level).open("rb") as file:
-            file.seek(index * HASH_BYTES)
-            return file.read(HASH_BYTES)
+        # Not to wait for the other end, should it be a pipe.
+        file = os.open(_level_file(self.folder, level), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return os.pread(file, HASH_BYTES, index * HASH_BYTES)
+        finally:
+            os.close(file)
 
     def root_at(self, size: int) -> bytes:
         """The root when there were `size` entries. Raises `ValueError` when there never were that many."""
@@ -78,7 +81,8 @@ class _DamagedError(Exception):
 def ask(directory: Path, question: Callable[[Tree], Answer]) -> Answer:
     """Ask the tree over the log in `directory`, grown to its end; nobody else grows it meanwhile.
 
-    Raises `VerificationError` when the log is not the one the tree was grown over.
+    Raises `VerificationError` when the log is not the one the tree was grown over, `LogWriteError` when its files can't
+    be written.
     """
     size = settled_size(directory)
     if size == 0:
@@ -87,8 +91,18 @@ def ask(directory: Path, question: Callable[[Tree], Answer]) -> Answer:
     with derived_folder(directory, "tree") as folder, (directory / ENTRIES).open("rb") as entries:
         try:
             return question(_grow(_read(folder), entries, size))
-        except (_DamagedError, FileNotFoundError):
-            return question(_grow(Tree(folder), entries, size))
+        except (_DamagedError, OSError):
+            return _ask_anew(folder, entries, size, question)
+
+
+def _ask_anew(folder: Path, entries: BinaryIO, size: int, question: Callable[[Tree], Answer]) -> Answer:
+    """Throw the files away, and grow the tree from the log."""
+    try:
+        for path in folder.glob("tree-*"):
+            path.unlink()
+        return question(_grow(Tree(folder), entries, size))
+    except OSError as error:
+        raise LogWriteError(f"the tree over the log can't be written: {error}", where=str(folder)) from error
 
 
 def _grow(tree: Tree, entries: BinaryIO, size: int) -> Tree:
@@ -139,7 +153,8 @@ def _append(folder: Path, level: int, at: int, hashes: list[bytes]) -> None:
     """Write at a place, not at the end: what a crash left behind there is the same or is overwritten."""
     if not hashes:
         return
-    file = os.open(_level_file(folder, level), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    file = os.open(_level_file(folder, level), flags, 0o600)
     with os.fdopen(file, "wb") as out:
         out.seek(at * HASH_BYTES)
         out.write(b"".join(hashes))

@@ -1,18 +1,19 @@
-"""What several commands of `lab log` need: filters, and text that is safe on a terminal."""
+"""What several commands of `lab log` need: filters, files to write to, and who types."""
 
 from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import click
 
-from lab_tool.core.plain_text import BLANK
 from lab_tool.errors import UsageError
 from lab_tool.log.dates import instant
 from lab_tool.log.query import Query
+from lab_tool.settings import Settings
 
 FILTERS = (
     click.option("--since", metavar="TIME", default="", help="From this day or RFC 3339 time on."),
@@ -53,18 +54,13 @@ def moment(text: str, *, end: bool = False) -> str:
         raise UsageError(f"not a day (2026-11-24) or a time (2026-11-24T08:00:00+08:00): {text}") from error
 
 
-def plain(text: str) -> str:
-    """`text` without anything that a terminal obeys, that turns or hides what follows, or that can't be seen."""
-    if text.isprintable() and BLANK.isdisjoint(text):
-        return text
-    return "".join(
-        letter
-        if (letter.isprintable() and letter not in BLANK) or letter == "\u3000"
-        else letter.encode("unicode_escape").decode()
-        for letter in text
-    )
-
-
 def account() -> str:
     """The account of the operating system, as an actor who proved nothing else."""
     return f"os:{getpass.getuser()}"
+
+
+def outside_the_log(settings: Settings, path: Path) -> Path:
+    """`path`, to be written to. Raises `UsageError` when that would write over the log."""
+    if path.resolve().is_relative_to(settings.log.resolve()):
+        raise UsageError("lies in the log's own folder, where nothing is written over", where=str(path))
+    return path

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
-from typing import BinaryIO
+from pathlib import Path
 
 import click
 
-from lab_tool.cli.log.common import query_options
+from lab_tool.cli.log.common import outside_the_log, query_options
 from lab_tool.cli.output import Output, output_options
 from lab_tool.log.query import Query, iterate, iterate_lines
 from lab_tool.settings import Settings
@@ -18,8 +19,8 @@ from lab_tool.settings import Settings
 @output_options
 @query_options
 @click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
-@click.option("-o", "--output", type=click.File("wb", lazy=False), default="-", help="A file (default: to the screen).")
-def export(query: Query, form: str, output: BinaryIO, out: Output) -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="A file (default: to the screen).")
+def export(query: Query, form: str, output: Path | None, out: Output) -> None:
     """Write entries as CSV for a spreadsheet, or as JSON lines: the very lines of the log.
 
     In CSV a cell that a spreadsheet would take for a formula stands behind an apostrophe.
@@ -31,13 +32,17 @@ def export(query: Query, form: str, output: BinaryIO, out: Output) -> None:
       lab log export --format json --kind 'change.*'
     """
     settings = Settings.from_environment(os.environ)
+    rows = _rows(settings, query, form)
+    if output is None:
+        sys.stdout.buffer.writelines(rows)
+        return
     written = 0
-    for data in _rows(settings, query, form):
-        output.write(data)
-        written += 1
-    if output.name != "<stdout>":
-        out.line(out.say("log", "exported", number=written, file=output.name))
-        out.result("log.export", {"lines": written, "file": output.name})
+    with outside_the_log(settings, output).open("wb") as file:
+        for data in rows:
+            file.write(data)
+            written += 1
+    out.line(out.say("log", "exported", number=written, file=output))
+    out.result("log.export", {"lines": written, "file": str(output)})
 
 
 def _rows(settings: Settings, query: Query, form: str) -> Iterator[bytes]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from lab_tool.cli.log.common import plain
+from lab_tool.cli.log.common import outside_the_log
 from lab_tool.cli.output import Output, output_options
 from lab_tool.clock import utc_now
 from lab_tool.errors import UsageError
+from lab_tool.log.text import plain
 from lab_tool.settings import Settings
 
 
@@ -41,7 +42,7 @@ def prove(seq: int, checkpoint: Path | None, output: Path | None, out: Output) -
     document = make_proof(settings.log, seq, against)
     text = json.dumps(document, indent=1) + "\n"
     if output:
-        output.write_text(text, encoding="ascii")
+        outside_the_log(settings, output).write_text(text, encoding="ascii")
         out.line(out.say("log", "proof_written", seq=seq, file=output))
     else:
         out.line(text.rstrip("\n"))

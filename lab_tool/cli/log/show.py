@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
-from lab_tool.cli.log.common import plain, query_options
+from lab_tool.cli.log.common import query_options
 from lab_tool.cli.output import Output, output_options
+from lab_tool.core.outcome import OUTCOMES
 from lab_tool.log.entry import Entry
 from lab_tool.log.query import Query, find, scan
+from lab_tool.log.text import plain
 from lab_tool.settings import Settings
 
 # So many are shown when nothing is asked for.
@@ -111,7 +113,8 @@ def detail(entry: Entry, out: Output) -> str:
 
 def counts(outcomes: Iterable[str], out: Output) -> str:
     """`changed 38, unreachable 2`."""
-    return ", ".join(f"{out.say('run', outcome)} {number}" for outcome, number in sorted(Counter(outcomes).items()))
+    told = sorted(Counter(outcomes).items())
+    return ", ".join(f"{out.say('run', name) if name in OUTCOMES else name} {number}" for name, number in told)
 
 
 def _outcome(value: Any) -> str:

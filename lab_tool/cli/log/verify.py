@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab_tool.cli.log.common import plain
 from lab_tool.cli.output import Output, output_options
 from lab_tool.clock import utc_now
 from lab_tool.errors import VerificationError
+from lab_tool.log.text import plain
 from lab_tool.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.option("--keys", type=click.Path(path_type=Path), help="Public keys to trust (default: those of site.yml).")
 @click.option("--log", "log_path", type=click.Path(path_type=Path), help="A copy of a log (default: the school's).")
 @click.option("--origin", default="", help="The log's name, where there is no site.yml.")
-@click.option("--max-age", type=click.IntRange(min=0), metavar="DAYS", help="How old the newest may be; 0: any age.")
+@click.option(
+    "--max-age", type=click.IntRange(0, 36_500), metavar="DAYS", help="How old the newest may be; 0: any age."
+)
 @output_options
 def verify(
     checkpoints: tuple[Path, ...],

@@ -19,6 +19,8 @@ def send(target: str, delivery: Delivery) -> None:
     """Send the checkpoint with the proof that it extends what the witness has."""
     checkpoint = delivery.checkpoint
     old = delivery.held.size if delivery.held else 0
+    if old > checkpoint.size:
+        raise PlaceError(f"holds a newer checkpoint already, of {old} entries", where=target)
     proof = [base64.b64encode(each).decode() for each in delivery.consistency(old)]
     lines = "\n".join([f"old {old}", *proof])
     _ask(target, f"{lines}\n\n".encode() + checkpoint.encode())

@@ -17,7 +17,7 @@ def diagnose(entries: Path, bad: int, problem: str) -> Finding:
     """What is wrong at line `bad` (from 0), the first that does not follow from those before it."""
     if problem:
         return Finding("edit", bad, bad, {"why": problem})
-    end = whole_bytes(entries)
+    end, _ = whole_bytes(entries)
     here, after = _two(islice(lines(entries, end), bad, bad + 2))
     number = here["seq"]
     if number == bad:
@@ -30,7 +30,7 @@ def diagnose(entries: Path, bad: int, problem: str) -> Finding:
     if after and after["seq"] == bad + 1:
         return Finding("edit", bad, bad, {"why": "number"})
     if number < bad:
-        return Finding("insertion", bad - 1, bad, {"line": bad + 1, "number": number})
+        return Finding("insertion", number, number, {"line": bad + 1, "number": number})
     return Finding("deletion", bad, number - 1, {"line": bad + 1})
 
 
@@ -52,16 +52,17 @@ def first_difference(entries: Path, size: int, root: bytes) -> int | None:
 
     `index/tree-0` holds the leaf hashes as they were; whether it was altered too shows in the root.
     """
-    try:
-        stored = (entries.parent / "index" / "tree-0").read_bytes()[: size * 32]
-    except OSError:
+    path = entries.parent / "index" / "tree-0"
+    if not path.is_file():
         return None
+    with path.open("rb") as file:
+        stored = file.read(size * 32)
     before = [stored[at : at + 32] for at in range(0, len(stored), 32)]
     roots = Roots()
     roots.take(before)
     if len(before) != size or roots.root != root:
         return None
-    for number, line in enumerate(islice(lines(entries, whole_bytes(entries)), size)):
+    for number, line in enumerate(islice(lines(entries, whole_bytes(entries)[0]), size)):
         if leaf(line) != before[number]:
             return number
     return None

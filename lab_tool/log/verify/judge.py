@@ -108,8 +108,16 @@ def _backdated(agreeing: Iterable[Signed], seen: Scan) -> list[Finding]:
     return [
         Finding("backdated", each.size - 1, each.size - 1, {"checkpoint": each.label, "time": each.time})
         for each in agreeing
-        if each.time and each.size and parse_utc(each.time) + CLOCK_SLACK < parse_utc(seen.times[each.size])
+        if each.size and _later(each.time) < seen.times[each.size]
     ]
+
+
+def _later(time: str) -> str:
+    """A day after; the text of an entry's time may be no real time, and is compared as text."""
+    try:
+        return utc_text(parse_utc(time) + CLOCK_SLACK)
+    except OverflowError:
+        return time
 
 
 def _stale(question: Question, signed: list[Signed], seen: Scan) -> list[Finding]:

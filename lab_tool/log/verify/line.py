@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 # As the format says; a longer line is read in part and refused.
 LONGEST_LINE = 16 * 1024 * 1024
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 KEYS = frozenset({"v", "seq", "time", "actor", "kind", "subject", "body", "prev"})
 NO_PREV = "0" * 64
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 from lab_tool.clock import utc_text
 from lab_tool.log.verify.report import Note, Question
@@ -37,10 +38,15 @@ def _torn_pieces(question: Question, seen: Scan) -> Iterator[Note]:
     there = {path.name: path for path in folder.glob("*-*")} if folder.is_dir() else {}
     for name, fields in named.items():
         path = there.pop(name, None)
-        if path is None or hashlib.sha256(path.read_bytes()).hexdigest() != fields["body"].get("sha256"):
+        if path is None or not path.is_file() or _sha256(path) != fields["body"].get("sha256"):
             yield Note("torn_missing", {"file": name, "entry": fields["seq"]})
     for name in sorted(there):
         yield Note("torn_unnamed", {"file": name})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _second_places(question: Question, seen: Scan, signed: list[Signed]) -> Iterator[Note]:

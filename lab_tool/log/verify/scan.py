@@ -39,7 +39,7 @@ class Scan:
 def scan(entries: Path, sizes: Iterable[int], progress: Progress) -> Scan:
     """Read the log once; `sizes` are those whose roots are wanted. An absent log is empty."""
     seen = Scan()
-    end = whole_bytes(entries)
+    end, size = whole_bytes(entries)
     wanted = sorted(set(sizes), reverse=True)
     roots = Roots()
     leaves: list[bytes] = []
@@ -83,7 +83,7 @@ def scan(entries: Path, sizes: Iterable[int], progress: Progress) -> Scan:
             stop = flush()
     flush()
     seen.size, seen.newest, seen.root = count, newest, roots.root
-    seen.torn = (entries.stat().st_size if entries.exists() else 0) - end
+    seen.torn = size - end
     return seen
 
 
@@ -98,12 +98,14 @@ def lines(entries: Path, end: int) -> Iterator[bytes]:
             yield line
 
 
-def whole_bytes(entries: Path) -> int:
-    """Where the last whole line ends. Behind it, and in last lines with zero bytes, a crash tore an entry off."""
-    if not entries.exists():
-        return 0
+def whole_bytes(entries: Path) -> tuple[int, int]:
+    """Where the last whole line ends, and the size. In between, and in last lines with zero bytes, a crash tore an
+    entry off. What is no file is empty.
+    """
+    if not entries.is_file():
+        return 0, 0
     with entries.open("rb") as file:
-        end = _settled(entries.parent / "lock", file.fileno())
+        size = end = _settled(entries.parent / "lock", file.fileno())
         while end:
             start = _line_start(file.fileno(), end)
             file.seek(start)
@@ -111,13 +113,13 @@ def whole_bytes(entries: Path) -> int:
             if line.endswith(b"\n") and b"\0" not in line:
                 break
             end = start
-    return end
+    return end, size
 
 
 def _settled(lock_file: Path, entries: int) -> int:
     """The size while no writer is at work; a copy without a lock file has none."""
     try:
-        lock = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC)
+        lock = os.open(lock_file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return os.fstat(entries).st_size
     try:

@@ -15,7 +15,7 @@ from lab_tool.log.verify.report import Finding, Question, Shown
 NAMESPACE = "lab-checkpoint"
 FORM = re.compile(
     r"(?P<text>(?P<origin>[^\n]+)\n(?P<size>0|[1-9][0-9]{0,17})\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
-    r"(?:time (?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z)\n)?)\n"
+    r"time (?P<time>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z)\n)\n"
     r"(?P<signature>-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+\n-----END SSH SIGNATURE-----)\n*"
 )
 LONGEST = 64 * 1024
@@ -62,12 +62,12 @@ def _check(question: Question, shown: Shown) -> Signed | Finding:
     if match["origin"] != question.origin:
         return Finding("foreign", values={"origin": match["origin"]})
     try:
-        at = parse_utc(match["time"]) if match["time"] else question.now
+        at = parse_utc(match["time"])
     except ValueError:
         return Finding("forged", values={"why": "form"})
     if not _is_signed(question, match, at):
         return Finding("forged", values={"why": "unsigned"})
-    return Signed(shown.place, shown.name, int(match["size"]), base64.b64decode(match["root"]), match["time"] or "")
+    return Signed(shown.place, shown.name, int(match["size"]), base64.b64decode(match["root"]), match["time"])
 
 
 def _is_signed(question: Question, match: re.Match[str], at: datetime) -> bool:

@@ -108,8 +108,12 @@ def _unpacked(data: bytes) -> bytes:
 
 
 def _files(folder: Path) -> list[tuple[str, bytes]]:
+    """What lies there; a pipe or a folder under the name of a checkpoint is an empty one, and refused as such."""
     found = []
     for path in sorted(folder.glob("*.txt")) if folder.is_dir() else ():
+        if not path.is_file():
+            found.append((path.name, b""))
+            continue
         with path.open("rb") as file:
             found.append((path.name, file.read(LONGEST + 1)))
     return found
