@@ -78,7 +78,7 @@ def test_a_rehearsal_says_what_would_be() -> None:
     broken = replace(GOOD, pending=["a"], unfinished={"b": "unpacked"}, reboot=["asked for by c"], restarts_known=False)
     assert judge(broken, CHECK) == (
         "ok",
-        "dpkg would finish b (unpacked); 1 update would be installed; reboot required: asked for by c",
+        "dpkg would finish b (unpacked); 1 update would be installed; a restart or reboot is due: asked for by c",
     )
 
 

@@ -69,7 +69,9 @@ def daily_jobs_waiting(timeout: int, path: str = DAILY_LOCK) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise LockedError(f"the PC's own daily update was still at work after {timeout} s") from None
+                    raise LockedError(
+                        f"the PC's daily update or an earlier run was still at work after {timeout} s"
+                    ) from None
                 time.sleep(PAUSE)
         yield
     finally:

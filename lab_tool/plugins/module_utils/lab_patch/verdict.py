@@ -44,22 +44,25 @@ def judge(reading: Reading, circumstances: Circumstances) -> tuple[str, str]:
     trouble = _trouble(reading)
     if trouble:
         return "failed", trouble
-    needed = "reboot required: " + "; ".join(reading.reboot) if reading.reboot else ""
+    due = "; ".join(reading.reboot)
     unfinished = [f"{name} ({state})" for name, state in reading.unfinished.items()]
     if circumstances.check:
         would = [f"dpkg would finish {names(unfinished)}"] if unfinished else []
         would += [f"{count(reading.pending)} would be installed"] if reading.pending else []
-        return "ok", "; ".join([*would, needed] if needed else would)
+        # Of what runs from replaced files now, much would be restarted.
+        would += [f"a restart or reboot is due: {due}"] if due else []
+        return "ok", "; ".join(would)
     if unfinished:
         return "failed", f"dpkg is not finished with {names(unfinished)}"
     if reading.pending:
         return "failed", f"{count(reading.pending)} still pending: {names(reading.pending)}"
     if not reading.restarts_known:
         return "failed", "needrestart did not say which services run from replaced files"
-    if needed and circumstances.rebooted:
-        return "failed", f"{needed} (even after one)"
-    if needed:
-        return "deferred", needed + (f" ({circumstances.reboot_refused})" if circumstances.reboot_refused else "")
+    if due and circumstances.rebooted:
+        return "failed", f"reboot required: {due} (even after one)"
+    if due:
+        refused = f" ({circumstances.reboot_refused})" if circumstances.reboot_refused else ""
+        return "deferred", f"reboot required: {due}{refused}"
     return "ok", ""
 
 
