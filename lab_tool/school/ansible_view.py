@@ -40,13 +40,7 @@ def populate(inventory: Any, school: School) -> None:
     because the wrapper that Ansible hands to plugins copies and marks every one of them.
     """
     everybody = inventory.groups["all"]
-    for name, value in (
-        ("lab_canary", False),
-        ("lab_out_of_order", ""),
-        ("lab_mac", ""),
-        ("lab_asset", ""),
-        ("lab_address6", ""),
-    ):
+    for name, value in (("lab_canary", False), ("lab_out_of_order", ""), ("lab_mac", ""), ("lab_asset", "")):
         everybody.set_variable(name, value)
     _make_groups(inventory, school)
     for room in school.rooms.values():

@@ -35,7 +35,7 @@ systems: {debian12: {zh: Debian 12, en: Debian 12}, ubuntu2404: {zh: Ubuntu 24.0
 log: {origin: school.example/lab-log}
 """
 PEOPLE = "people: {li_ming: {name: {zh: 李明, en: Li Ming}, keep: true}}\n"
-SHARED = {"lab_canary": False, "lab_out_of_order": "", "lab_mac": "", "lab_asset": "", "lab_address6": ""}
+SHARED = {"lab_canary": False, "lab_out_of_order": "", "lab_mac": "", "lab_asset": ""}
 
 
 def write_rooms(folder: Path, rooms: int) -> None:
