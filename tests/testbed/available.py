@@ -38,6 +38,8 @@ def reason_not_available() -> str:
         return "There is no cgroup2 file system at /sys/fs/cgroup."
     if "overlay" not in Path("/proc/filesystems").read_text(encoding="ascii") and not _works("modprobe", "overlay"):
         return "This kernel has no overlay file system."
+    if not os.access("/proc/sys/net/ipv4/ip_forward", os.W_OK):
+        return "This root may not change settings in /proc/sys (a container?)."
     if not _works("unshare", "--mount", "--net", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/tmp"):
         return "This root may not make namespaces and mounts (a container without privileges?)."
     return ""

@@ -5,7 +5,10 @@ export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
 # The machine's own sources lie aside until a test asks for them (host.use_mirror): tests must not depend on today's mirror.
 mkdir -p /etc/apt/machine.sources.d
-mv /etc/apt/sources.list.d/* /etc/apt/machine.sources.d/
+for file in /etc/apt/sources.list.d/*; do
+  name=${file##*/}
+  mv "$file" "/etc/apt/machine.sources.d/${name#0000}"
+done
 if [ -s /etc/apt/sources.list ]; then mv /etc/apt/sources.list /etc/apt/machine.sources.d/machine.list; fi
 mv /srv/lab-packages/lab-demo.sources /etc/apt/sources.list.d/
 apt-get update

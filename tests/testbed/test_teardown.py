@@ -17,7 +17,7 @@ from tests.testbed.owner import Owner
 from tests.testbed.programs import start
 from tests.testbed.registry import Record
 from tests.testbed.room import build_room
-from tests.testbed.traces import traces
+from tests.testbed.traces import machine_traces, traces
 
 pytestmark = pytest.mark.hosts
 
@@ -58,6 +58,8 @@ def test_down_leaves_nothing_and_twice_is_as_good_as_once(tmp_path: Path) -> Non
     room.down()
     assert traces(room.record.place) == []
     assert not folder.exists()
+    with registry.machine_lock():
+        assert registry.records() or machine_traces() == []
 
 
 def test_a_failed_build_leaves_nothing_but_what_the_hosts_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
