@@ -286,3 +286,20 @@ def test_the_next_link_is_what_names_the_edited_entry(real_log: RealLog) -> None
     real_log.put(lines)
     assert "entry 13:" in real_log.tool().text
     assert "entry 14:" not in real_log.tool().text
+
+
+def test_thousands_of_checkpoints_are_compared_and_the_newest_checked(
+    real_log: RealLog, stranger: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that disagrees is checked however old it is; one that agrees says nothing new."""
+    monkeypatch.setattr("lab_tool.log.verify.judge.ENOUGH", 1)
+    tool = real_log.tool()
+    assert (tool.code, tool.notes) == (0, ("skipped",))
+    lines = real_log.lines()
+    real_log.keep(real_log.local, forge.signed(lines[:3], stranger, ORIGIN, utc_text(datetime.now(UTC))))
+    assert real_log.tool().code == 0
+    other = [forge.changed(lines[0], actor="nobody"), *lines[1:4]]
+    real_log.keep(real_log.local, forge.signed(other, stranger, ORIGIN, utc_text(datetime.now(UTC))))
+    assert real_log.tool().kinds == ("forged",)
+    real_log.keep(real_log.second, forge.signed(other[:2], real_log.key, ORIGIN, utc_text(datetime.now(UTC))))
+    assert set(real_log.tool().kinds) == {"forged", "stolen_key"}

@@ -15,8 +15,10 @@ from lab_tool.log.verify.signed import Signed
 CLOCK_SLACK = timedelta(minutes=5)
 
 
-def notes(question: Question, seen: Scan, signed: list[Signed]) -> Iterator[Note]:
-    """In the order of reading."""
+def notes(question: Question, seen: Scan, signed: list[Signed], *, skipped: int) -> Iterator[Note]:
+    """In the order of reading; `skipped` signatures of checkpoints were not checked."""
+    if skipped:
+        yield Note("skipped", {"number": skipped})
     if seen.backwards:
         yield Note("clock_back", {"first": seen.backwards[0], "times": len(seen.backwards)})
     if seen.newest and seen.newest > utc_text(question.now + CLOCK_SLACK):

@@ -29,6 +29,7 @@ FindingKind = Literal[
     "stale",
 ]
 NoteKind = Literal[
+    "skipped",
     "clock_back",
     "clock_ahead",
     "torn",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from lab_tool import signature
 from lab_tool.clock import parse_utc
@@ -24,13 +23,17 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A checkpoint with a good signature. `place` is empty for one from beside the log."""
+    """What a checkpoint says, and the text and signature that are to prove it. `place` is empty for one from beside
+    the log.
+    """
 
     place: str
     name: str
     size: int
     root: bytes
     time: str
+    text: bytes
+    armored: str
 
     @property
     def label(self) -> str:
@@ -38,42 +41,59 @@ class Signed:
         return f"{self.place} {self.name}".strip()
 
 
-def check(question: Question) -> tuple[list[Signed], list[Finding]]:
-    """The checkpoints that count, smallest first, and what is wrong with the others."""
-    texts = {shown.text: shown for shown in question.shown}
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        # The same text in three places costs one check.
-        verdicts = dict(zip(texts, pool.map(lambda shown: _check(question, shown), texts.values()), strict=True))
-    good, bad = [], []
+def read(question: Question) -> tuple[list[Signed], list[Finding]]:
+    """The checkpoints of this log as they claim to be, smallest first, and what is wrong with the others."""
+    claims, findings = [], []
     for shown in question.shown:
-        verdict = verdicts[shown.text]
-        if isinstance(verdict, Finding):
-            label = f"{shown.place} {shown.name}".strip()
-            bad.append(replace(verdict, values={**verdict.values, "checkpoint": label}))
+        claim = _claim(question, shown)
+        if isinstance(claim, Finding):
+            findings.append(claim)
         else:
-            good.append(replace(verdict, place=shown.place, name=shown.name))
-    return sorted(good, key=lambda signed: (signed.size, signed.time)), bad
+            claims.append(claim)
+    return sorted(claims, key=lambda claim: (claim.size, claim.time)), findings
 
 
-def _check(question: Question, shown: Shown) -> Signed | Finding:
+def confirm(question: Question, claims: list[Signed]) -> tuple[list[Signed], list[Finding]]:
+    """The claims that a trusted key signed while it was valid, in their order, and a finding for each other one."""
+    # The same text in three places costs one check.
+    distinct = {(claim.text, claim.armored): claim for claim in claims}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = pool.map(lambda claim: _is_signed(question, claim), distinct.values())
+        signed = dict(zip(distinct, answers, strict=True))
+    good = [claim for claim in claims if signed[claim.text, claim.armored]]
+    bad = [claim for claim in claims if not signed[claim.text, claim.armored]]
+    return good, [Finding("forged", values={"checkpoint": claim.label, "why": "unsigned"}) for claim in bad]
+
+
+def _claim(question: Question, shown: Shown) -> Signed | Finding:
+    label = f"{shown.place} {shown.name}".strip()
     match = _form(shown.text)
-    if match is None:
-        return Finding("forged", values={"why": "form"})
+    if match is None or not _is_time(match["time"]):
+        return Finding("forged", values={"checkpoint": label, "why": "form"})
     if match["origin"] != question.origin:
-        return Finding("foreign", values={"origin": match["origin"]})
-    try:
-        at = parse_utc(match["time"])
-    except ValueError:
-        return Finding("forged", values={"why": "form"})
-    if not _is_signed(question, match, at):
-        return Finding("forged", values={"why": "unsigned"})
-    return Signed(shown.place, shown.name, int(match["size"]), base64.b64decode(match["root"]), match["time"])
+        return Finding("foreign", values={"checkpoint": label, "origin": match["origin"]})
+    return Signed(
+        place=shown.place,
+        name=shown.name,
+        size=int(match["size"]),
+        root=base64.b64decode(match["root"]),
+        time=match["time"],
+        text=match["text"].encode(),
+        armored=match["signature"] + "\n",
+    )
 
 
-def _is_signed(question: Question, match: re.Match[str], at: datetime) -> bool:
+def _is_signed(question: Question, claim: Signed) -> bool:
     candidates = [("lab-log", key) for key in question.keys]
-    armored = match["signature"] + "\n"
-    return signature.signer_of(match["text"].encode(), armored, NAMESPACE, candidates, at) is not None
+    return signature.signer_of(claim.text, claim.armored, NAMESPACE, candidates, parse_utc(claim.time)) is not None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        parse_utc(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _form(data: bytes) -> re.Match[str] | None:
