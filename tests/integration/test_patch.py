@@ -238,6 +238,7 @@ def test_all_updates_with_third_parties_by_list(patch_room: PatchRoom, patched: 
         assert version(host, updated) == "1.1", updated
     assert version(host, "lab-demo-player") == "1.0"
     assert set(result.values["held"]) == {"lab-demo-held", "lab-demo-player"}
+    assert result.values["added"] == {"lab-demo-suite-extra": {"wanted": "1.1", "after": "1.1"}}
     assert "lab-demo-suite-extra" in host.run("apt-mark showauto").stdout.split()
 
 

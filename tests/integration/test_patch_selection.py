@@ -48,7 +48,7 @@ chosen = select(open_cache(), Policy.read(json.loads(sys.argv[1])))
 names = lambda packages: {name: step.available for name, step in packages.items()}
 print(json.dumps({
     "upgrades": names(chosen.upgrades), "added": dict(chosen.added), "held": names(chosen.held),
-    "kept_back": names(chosen.kept_back), "outside": chosen.outside,
+    "kept_back": names(chosen.kept_back), "broken": chosen.broken, "outside": chosen.outside,
 }))
 """
 
@@ -71,6 +71,7 @@ class Chosen:
     added: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)
     kept_back: Mapping[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
     outside: int = 0
 
 
@@ -101,6 +102,22 @@ CASES: Mapping[str, tuple[World, Chosen]] = {
             preferences="Package: a\nPin: version 1\nPin-Priority: 1001\n",
         ),
         Chosen(),
+    ),
+    "nothing older, even when it is pinned and another needs it": (
+        World(
+            ("a 2", "b 1"),
+            {"main": ("a 1",), "security": ("b 2; Depends: a (<< 2)",)},
+            preferences="Package: a\nPin: version 1\nPin-Priority: 1001\n",
+        ),
+        Chosen(kept_back={"b": "2"}),
+    ),
+    "nothing where everything is pinned away": (
+        World(("a 1",), {"security": ("a 2",)}, preferences="Package: *\nPin: release *\nPin-Priority: -1\n"),
+        Chosen(),
+    ),
+    "nothing beside a package without what it needs": (
+        World(("a 1", "b 1; Depends: nowhere"), {"security": ("a 2",)}),
+        Chosen(kept_back={"a": "2"}, broken=["b"]),
     ),
     "the distribution's version, though a third party has a newer one": (
         World(("a 1",), {"security": ("a 2",), "vendor": ("a 9",)}),

@@ -10,7 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_patch.module import programs
 from ansible.module_utils.lab_patch.policy import Policy
 from ansible.module_utils.lab_patch.programs import ENVIRONMENT
-from ansible.module_utils.lab_patch.readback import read
+from ansible.module_utils.lab_patch.readback import Act, read
 from ansible.module_utils.lab_patch.verdict import Circumstances, judge
 
 DOCUMENTATION = """
@@ -38,6 +38,10 @@ options:
     default: ""
   packages:
     description: What was to be updated, from M(lab_patch_packages).
+    type: dict
+    default: {}
+  added:
+    description: What the updates were to bring along, from M(lab_patch_packages).
     type: dict
     default: {}
   failure:
@@ -86,10 +90,11 @@ evidence:
       returned: always
     values:
       description: >
-        scope; updated (by package: version before, wanted, after); pending, kept_back and held (by package: version
-        installed and available); outside_scope (a count); unfinished (by package: dpkg's state); lists_updated (UTC,
-        empty for never); sources; reboot_required; reboot_reasons; rebooted_for; kernel_running; kernel_installed;
-        services (that run from replaced files).
+        scope; updated (by package: version before, wanted, after); added (by package: version wanted, after); pending,
+        kept_back and held (by package: version installed and available); broken (packages without what they need);
+        outside_scope (a count); unfinished (by package: dpkg's state); lists_updated (UTC, empty for never); sources;
+        reboot_required; reboot_reasons; rebooted_for; kernel_running; kernel_installed; services (that run from
+        replaced files).
       type: dict
       returned: always
 """
@@ -103,6 +108,7 @@ def main() -> None:
             "policy": {"type": "dict"},
             "lists": text,
             "packages": {"type": "dict", "default": {}},
+            "added": {"type": "dict", "default": {}},
             "failure": text,
             "deferred": text,
             "reboot_refused": text,
@@ -128,7 +134,8 @@ def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:
         return "failed", given["failure"] or "nothing was read back, since no policy was given", {}
     try:
         policy = Policy.read(given["policy"])
-        reading, values = read(policy, given["lists"], given["packages"], programs(module), int(time.time()))
+        act = Act(given["packages"], given["added"])
+        reading, values = read(policy, given["lists"], act, programs(module), int(time.time()))
     except ImportError:
         return "failed", given["failure"] or "python3-apt is not installed", {}
     except (ValueError, SystemError, OSError) as error:

@@ -13,8 +13,8 @@ from lab_tool.plugins.module_utils.lab_patch.packages import Selection, Step
 from lab_tool.plugins.module_utils.lab_patch.programs import Programs
 
 MIB = 1024**2
-NOTHING = Selection({}, {}, {}, {}, 0, 0, 0, 0)
-ONE = Selection({"a": Step("1", "2")}, {}, {}, {}, 0, download=20 * MIB, grows=30 * MIB, largest=40 * MIB)
+NOTHING = Selection({}, {}, {}, {}, (), 0, 0, 0, 0)
+ONE = Selection({"a": Step("1", "2")}, {}, {}, {}, (), 0, download=20 * MIB, grows=30 * MIB, largest=40 * MIB)
 
 
 def answering(answers: Mapping[str, str]) -> Programs:
@@ -77,12 +77,12 @@ def test_disk_space_is_apt_s_estimate_the_largest_package_and_the_reserve() -> N
 
 
 def test_what_shrinks_gives_no_credit() -> None:
-    shrinking = Selection({"a": Step("1", "2")}, {}, {}, {}, 0, download=0, grows=-900 * MIB, largest=40 * MIB)
+    shrinking = Selection({"a": Step("1", "2")}, {}, {}, {}, (), 0, download=0, grows=-900 * MIB, largest=40 * MIB)
     assert host.needs(shrinking, 0)["/usr"] == 40 * MIB
 
 
 def test_a_kernel_needs_room_to_boot_from() -> None:
-    kernel = Selection({}, {"linux-image-6.1.0-18-amd64": "6.1"}, {}, {}, 0, 0, 0, 0)
+    kernel = Selection({}, {"linux-image-6.1.0-18-amd64": "6.1"}, {}, {}, (), 0, 0, 0, 0)
     assert host.needs(kernel, 0)["/boot"] == host.KERNEL_NEEDS
 
 

@@ -11,6 +11,7 @@ from lab_tool.plugins.module_utils.lab_patch.verdict import Circumstances, Readi
 GOOD = Reading(
     pending=[],
     kept_back=[],
+    broken=[],
     unfinished={},
     has_scope=True,
     lists_age=60,
@@ -32,6 +33,7 @@ def test_ok_is_up_to_date_and_running_what_is_installed() -> None:
         (replace(GOOD, pending=["a"]), "1 update still pending: a"),
         (replace(GOOD, pending=list("gfedcba")), "7 updates still pending: a, b, c, d, e and 2 more"),
         (replace(GOOD, pending=["a"], kept_back=["a"]), "kept back, since it would remove or move something else: a"),
+        (replace(GOOD, broken=["a"], kept_back=["b"]), "installed without what they need: a"),
         (replace(GOOD, unfinished={"a": "half-configured"}), "dpkg is not finished with a (half-configured)"),
         (replace(GOOD, lists_age=-1), "the package lists were never fetched completely"),
         (replace(GOOD, lists_age=200_000), "the package lists are 55 hours old"),

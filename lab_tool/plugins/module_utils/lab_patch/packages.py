@@ -30,6 +30,7 @@ class Selection:
     """What is to be done, and what is not although newer versions exist. Keys are package names, as dpkg writes them.
 
     `kept_back` can't be updated without removing something, or without a package from a source that is not in scope.
+    `broken` are installed packages without what they need; apt updates nothing beside them.
     `outside` counts updates that are out of scope or from third parties that are not listed.
     `download` and `grows` are bytes; `largest` is the biggest installed size among the new versions.
     """
@@ -38,6 +39,7 @@ class Selection:
     added: Mapping[str, str]
     held: Mapping[str, Step]
     kept_back: Mapping[str, Step]
+    broken: tuple[str, ...]
     outside: int
     download: int
     grows: int
@@ -98,15 +100,18 @@ class _Resolver:
         self._frozen: dict[str, Any] = {}
         self._held: dict[str, Step] = {}
         self._kept_back: dict[str, Step] = {}
+        self._broken: list[str] = []
         self._outside = 0
 
     def consider(self, package: Any) -> None:
         """Sort one installed package: update it, leave it, or let it not even move for the sake of others."""
-        name, installed = str(package.name), package.installed
+        name, installed, candidate = str(package.name), package.installed, package.candidate
         # What apt itself would not choose (pinned down, not automatic) is no candidate here either.
-        floor = max(package.candidate.policy_priority, 1)
-        newer = [version for version in package.versions if version > installed and version.policy_priority >= floor]
+        floor = max(candidate.policy_priority, 1) if candidate else None
+        newer = [v for v in package.versions if floor is not None and v > installed and v.policy_priority >= floor]
         if not newer:
+            if candidate != installed:
+                self._frozen[name] = installed
             return
         wanted = [v for v in newer if self._policy.wants(name, _sources(v)) and not v.record.get(PHASED)]
         target = max(wanted) if wanted else None
@@ -122,10 +127,14 @@ class _Resolver:
 
     def resolve(self) -> None:
         """Mark all targets, or, where apt finds no clean way, all but those that stand in its way."""
-        targets = dict(self._targets)
-        while not self._mark(targets):
+        depcache = self._cache._depcache
+        depcache.init()
+        if depcache.broken_count:
+            self._broken = sorted(str(p.name) for p in self._cache if p.is_installed and p.is_inst_broken)
+        targets = {} if self._broken else dict(self._targets)
+        while not self._mark(targets) and targets:
             left = self._keep_back(targets)
-            # Each round is smaller; with nothing left to do, everything is clean.
+            # Each round is smaller.
             targets = left if len(left) < len(targets) else {}
         self._kept_back = {name: self._step(name) for name in sorted(self._targets) if name not in targets}
 
@@ -173,6 +182,7 @@ class _Resolver:
             added={package.name: str(package.candidate.version) for package in changes if not package.is_installed},
             held=dict(sorted(self._held.items())),
             kept_back=self._kept_back,
+            broken=tuple(self._broken),
             outside=self._outside,
             download=int(self._cache.required_download) if changes else 0,
             grows=int(self._cache._depcache.usr_size) if changes else 0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from . import dpkg, host, lists
@@ -12,11 +13,16 @@ from .programs import Programs
 from .verdict import Reading
 
 
-def read(
-    policy: Policy, folder: str, wanted: Mapping[str, Mapping[str, str]], programs: Programs, now: int
-) -> tuple[Reading, dict[str, Any]]:
-    """Read the PC's own records. `folder`: its package lists, empty for the system's; `wanted`: what was to be updated,
-    by package, with keys `installed` and `available`; `now`: seconds.
+@dataclass(frozen=True)
+class Act:
+    """What was to be done: `updated` by package with keys `installed` and `available`, `added` by package a version."""
+
+    updated: Mapping[str, Mapping[str, str]]
+    added: Mapping[str, str]
+
+
+def read(policy: Policy, folder: str, act: Act, programs: Programs, now: int) -> tuple[Reading, dict[str, Any]]:
+    """Read the PC's own records. `folder`: its package lists, empty for the system's; `now`: seconds.
 
     Raises `ImportError` without python3-apt, `SystemError` or `OSError` where apt's records can't be read.
     """
@@ -29,6 +35,7 @@ def read(
     reading = Reading(
         pending=list(selection.pending),
         kept_back=list(selection.kept_back),
+        broken=list(selection.broken),
         unfinished=unfinished,
         has_scope=policy.has_scope(sources),
         lists_age=max(now - fetched, 0) if fetched else -1,
@@ -38,7 +45,11 @@ def read(
     )
     values = {
         "scope": policy.scope,
-        "updated": {name: _updated(cache, name, step) for name, step in wanted.items()},
+        "updated": {
+            name: {"before": step["installed"], "wanted": step["available"], "after": _version(cache, name)}
+            for name, step in act.updated.items()
+        },
+        "added": {name: {"wanted": wanted, "after": _version(cache, name)} for name, wanted in act.added.items()},
         **_selected(selection),
         "unfinished": unfinished,
         "lists_updated": lists.utc_text(fetched),
@@ -60,11 +71,12 @@ def _selected(selection: Selection) -> dict[str, Any]:
         "pending": steps(selection.pending),
         "held": steps(selection.held),
         "kept_back": steps(selection.kept_back),
+        "broken": list(selection.broken),
         "outside_scope": selection.outside,
     }
 
 
-def _updated(cache: Any, name: str, step: Mapping[str, str]) -> dict[str, str]:
-    """A package's version before, the one wanted, and the one dpkg has now (empty: none)."""
+def _version(cache: Any, name: str) -> str:
+    """The version dpkg has now; empty for none."""
     now = cache[name].installed if name in cache else None
-    return {"before": step["installed"], "wanted": step["available"], "after": str(now.version) if now else ""}
+    return str(now.version) if now else ""

@@ -16,6 +16,7 @@ class Reading:
 
     pending: Sequence[str]
     kept_back: Sequence[str]
+    broken: Sequence[str]
     unfinished: Mapping[str, str]
     has_scope: bool
     lists_age: int
@@ -76,6 +77,8 @@ def _trouble(reading: Reading) -> str:
         return f"the package lists are {reading.lists_age // 3600} hours old"
     if reading.expired:
         return f"expired package lists: {names(reading.expired)}"
+    if reading.broken:
+        return f"installed without what they need: {names(reading.broken)}"
     if reading.kept_back:
         return f"kept back, since it would remove or move something else: {names(reading.kept_back)}"
     return ""
