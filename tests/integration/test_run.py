@@ -89,10 +89,11 @@ def test_what_moved_since_the_approval_is_named_and_refused(lab_room: LabRoom) -
     change = lab_room.approved()
     values = lab_room.school.inventory / "group_vars" / "all.yml"
     before = values.read_text(encoding="utf-8")
-    values.write_text(before + "\npatch_scope: full\n", encoding="utf-8")
-    said = lab_room.lab("run", change, code=REFUSED)
-    assert "group_vars/all.yml" in said
-    values.write_text(before, encoding="utf-8")
+    values.write_text(before.replace("patch_scope: security", "patch_scope: full"), encoding="utf-8")
+    try:
+        assert "group_vars/all.yml" in lab_room.lab("run", change, code=REFUSED)
+    finally:
+        values.write_text(before, encoding="utf-8")
     lab_room.json("run", change)
 
 
