@@ -50,10 +50,13 @@ def once(pairs):
 
 
 def read(line):
+    """The entry of a line; an empty one where it is none."""
     try:
         entry = json.loads(line.decode("ascii"), object_pairs_hook=once)
-        return entry if entry.keys() == KEYS and (type(entry["seq"]), type(entry["time"])) == (int, str) else {}
-    except (ValueError, AttributeError, RecursionError):
+        canonical = f',"kind":"{entry["kind"]}","prev":"{entry["prev"]}","seq":{entry["seq"]},'.encode() in line
+        types = (type(entry["seq"]), type(entry["time"])) == (int, str)
+        return entry if canonical and types and entry.keys() == KEYS else {}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return {}
 
 

@@ -35,12 +35,11 @@ def open_index(directory: Path) -> Iterator[sqlite3.Connection | None]:
     A damaged or foreign index is built anew; where it can't be written it is built in memory. Raises
     `VerificationError` when the log is not the one that was indexed.
     """
-    size = settled_size(directory)
-    if size == 0:
+    if settled_size(directory) == 0:
         refuse_if_emptied(directory)
         yield None
         return
-    with closing(_up_to_date(directory, size)) as index:
+    with closing(_up_to_date(directory)) as index:
         yield index
 
 
@@ -71,15 +70,16 @@ def read_all(directory: Path, size: int, marks: tuple[bytes, ...] = ()) -> Itera
                 yield _entry(line, seq, path)[0]
 
 
-def _up_to_date(directory: Path, size: int) -> sqlite3.Connection:
+def _up_to_date(directory: Path) -> sqlite3.Connection:
     try:
         with derived_folder(directory, "entries") as folder:
             if folder.parent == directory:
-                return _opened(folder / "entries.sqlite", directory / ENTRIES, size)
+                # Looked up only now: another process may have indexed what was appended while this one waited.
+                return _opened(folder / "entries.sqlite", directory / ENTRIES, settled_size(directory))
     except (OSError, sqlite3.Error):
         # A full disk, or a file of another account: reading goes on without.
         pass
-    return _built_in_memory(directory, size)
+    return _built_in_memory(directory, settled_size(directory))
 
 
 def _opened(path: Path, entries: Path, size: int) -> sqlite3.Connection:

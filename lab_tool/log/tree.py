@@ -84,11 +84,12 @@ def ask(directory: Path, question: Callable[[Tree], Answer]) -> Answer:
     Raises `VerificationError` when the log is not the one the tree was grown over, `LogWriteError` when its files can't
     be written.
     """
-    size = settled_size(directory)
-    if size == 0:
+    if settled_size(directory) == 0:
         refuse_if_emptied(directory)
         return question(Tree(directory))
     with derived_folder(directory, "tree") as folder, (directory / ENTRIES).open("rb") as entries:
+        # Looked up only now: another process may have grown the tree while this one waited.
+        size = settled_size(directory)
         try:
             return question(_grow(_read(folder), entries, size))
         except (_DamagedError, OSError):

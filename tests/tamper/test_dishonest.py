@@ -75,6 +75,21 @@ def test_a_line_that_two_readers_read_differently(real_log: RealLog, what: str) 
         assert real_log.script().kinds[0] == "edit"
 
 
+HIDDEN = {
+    "a space": b'"kind": "plan.made"',
+    "an escape": b'"kind":"plan\\u002emade"',
+    "an escaped key": b'"\\u006bind":"plan.made"',
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_a_kind_that_a_search_of_the_text_does_not_find(real_log: RealLog, how: str) -> None:
+    """The gate reads all of the log, and parses only lines that look like the kinds it wants."""
+    resealed(real_log, [entry(0), entry(1).replace(b'"kind":"plan.made"', HIDDEN[how]), entry(2)])
+    assert "entry 1: edited (it is not canonical JSON)" in real_log.tool().text
+    assert real_log.script().kinds[0] == "edit"
+
+
 @pytest.mark.parametrize("number", ["true", "1.0", '"1"', "01", "-0", "1e0"])
 def test_a_number_that_only_looks_like_it(real_log: RealLog, number: str) -> None:
     line = entry(1).replace(b'"seq":1', f'"seq":{number}'.encode())

@@ -200,3 +200,32 @@ def test_a_lost_permission(what: str) -> None:
         assert "Permission denied" in said
         assert "ls -ld" in said
         assert (log / "entries.jsonl").read_bytes() == before
+
+
+READER = """
+import sys
+from pathlib import Path
+from lab_tool.log import tree
+from lab_tool.log.query import Query, find
+log, seen, size = Path(sys.argv[1]), 0, 0
+while seen < int(sys.argv[2]):
+    entries = find(log, Query(kinds=("task.changed",)))
+    assert [entry.seq for entry in entries] == list(range(len(entries))), "gaps"
+    assert len(entries) >= seen, "fewer than before"
+    seen = len(entries)
+    grown = tree.ask(log, lambda tree: (tree.size, tree.root_at(size)))[0]
+    assert grown >= size, "the tree shrank"
+    size = grown
+"""
+
+
+def test_readers_while_writers_write(tmp_path: Path) -> None:
+    """Index and tree are brought up to date by several processes at once, and none sees less than before."""
+    log = tmp_path / "log"
+    append(log)
+    command = [sys.executable, "-c", READER, str(log), str(3 * EACH + 1)]
+    readers = [subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    writers = [writer(log, f"w{number}", EACH) for number in range(3)]
+    assert [process.communicate(timeout=120)[1] for process in writers] == ["", "", ""]
+    assert [process.communicate(timeout=120)[1] for process in readers] == ["", "", ""]
+    assert both_accept(log).entries == 3 * EACH + 1

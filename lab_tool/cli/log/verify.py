@@ -75,7 +75,9 @@ def verify(
 
 def render(report: Report, out: Output) -> None:
     """The verdict first, then what is wrong, what is covered, and what to know."""
-    if report.verified:
+    if report.verified and not report.entries:
+        out.line(out.say("log", "empty"))
+    elif report.verified:
         out.line(out.say("log", "verified", entries=report.entries, newest=report.newest or "-"), colour="green")
     else:
         out.line(out.say("log", "not_verified"), colour="red", bold=True)

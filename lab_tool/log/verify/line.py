@@ -65,6 +65,9 @@ def read(line: bytes) -> dict[str, Any]:
         or not TIME.fullmatch(fields["time"])
     ):
         raise LineError("wrong_type")
+    # What is looked for in lines that are not parsed stands there as canonical JSON writes it.
+    if f',"kind":"{fields["kind"]}","prev":"{fields["prev"]}","seq":{fields["seq"]},"subject":{{' not in text:
+        raise LineError("not_canonical")
     return fields
 
 
