@@ -121,8 +121,8 @@ def whole_log(signers, log, names):
     if days and held and max(note[2] for note in held) < (datetime.now(UTC) - timedelta(days)).isoformat():
         say("stale", f"an old checkpoint shown as new: the newest is of {newest[2]}")
     if not said:
-        covered = good[-1] if good else newest
-        print(f"{len(lines)} entries in an unbroken chain; the first {covered[0]} are as they were at {covered[2]}")
+        cover = f"the first {good[-1][0]} are as they were at {good[-1][2]}" if good else "NO checkpoint was compared"
+        print(f"{len(lines)} entries in an unbroken chain; {cover}")
 
 
 def one_entry(signers, path):
@@ -140,7 +140,8 @@ def one_entry(signers, path):
     return say("unproved", "the entry does not lead to a signed root")
 
 
-one_entry(*sys.argv[1:]) if len(sys.argv) == 3 and sys.argv[2].endswith(".json") else whole_log(
-    *sys.argv[1:3], sys.argv[3:]
-)
+if len(sys.argv) == 3 and sys.argv[2].endswith(".json"):
+    one_entry(sys.argv[1], sys.argv[2])
+else:
+    whole_log(sys.argv[1], sys.argv[2], sys.argv[3:])
 sys.exit(1 if said else 0)

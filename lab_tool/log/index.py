@@ -24,7 +24,7 @@ CREATE INDEX entry_time ON entry (time);
 BATCH = 50_000
 # What comes of an index somebody altered: numbers that are no place in a file, text where a number should be.
 UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, OSError)
-# Who an entry is by or about: its actor, and the persons its body names.
+# Who an entry is by or about: its actor, and the persons its body, or the approval in it, names.
 PERSON_FIELDS = ("person", "requester", "approver")
 
 
@@ -52,7 +52,9 @@ def terms(entry: Entry) -> set[tuple[str, str]]:
     """What an entry can be found by, as (field, value)."""
     subject, body = entry.subject, entry.body
     found = [("kind", entry.kind), ("person", entry.actor), ("change", subject.change), ("run", subject.run)]
-    found += [("person", body[key]) for key in PERSON_FIELDS if isinstance(body.get(key), str)]
+    approval = body.get("approval")
+    for part in (body, approval) if isinstance(approval, dict) else (body,):
+        found += [("person", part[key]) for key in PERSON_FIELDS if isinstance(part.get(key), str)]
     for field, values in (("host", subject.hosts), ("room", subject.rooms), ("rule", subject.rules)):
         found += [(field, value) for value in values]
     return {(field, text_key(value)) for field, value in found if value}

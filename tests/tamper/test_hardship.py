@@ -141,6 +141,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         assert "No space left" in err
         durable = len(out.splitlines())
         assert both_accept(log).entries == durable
+        assert len(find(log, Query())) == durable
         subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
         assert append(log) == durable
         assert both_accept(log).entries == durable + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from lab_tool.clock import utc_text
 from lab_tool.log.entry import leaf_hash
 from lab_tool.log.note import parse
+from lab_tool.settings import PROJECT
 from tests.tamper import forge
 from tests.tamper.conftest import ORIGIN, RealLog
 
@@ -303,3 +306,26 @@ def test_thousands_of_checkpoints_are_compared_and_the_newest_checked(
     assert real_log.tool().kinds == ("forged",)
     real_log.keep(real_log.second, forge.signed(other[:2], real_log.key, ORIGIN, utc_text(datetime.now(UTC))))
     assert set(real_log.tool().kinds) == {"forged", "stolen_key"}
+
+
+def test_the_least_verifier_in_the_manual(real_log: RealLog, tmp_path: Path) -> None:
+    """What docs/LOG.md prints works as it stands there."""
+    manual = (PROJECT / "docs" / "LOG.md").read_text(encoding="utf-8")
+    script = tmp_path / "least.py"
+    script.write_text(manual.split("```python\n")[1].split("```")[0])
+    newest = sorted(real_log.second.glob("*"))[-1]
+
+    def least() -> str:
+        command = [sys.executable, "-I", str(script), str(real_log.entries), str(newest)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+    assert least() == ""
+    lines = real_log.lines()
+    edited = [*lines[:13], forge.changed(lines[13], actor="nobody"), *lines[14:]]
+    for altered, says in (
+        (edited, "entry 14 does not follow"),
+        (forge.rechained(edited), "says otherwise"),
+        (lines[:20], "there were 29 entries"),
+    ):
+        real_log.put(altered)
+        assert says in least()

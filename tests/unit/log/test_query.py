@@ -28,7 +28,7 @@ def filled(store: LogStore, log: Path) -> Path:
     rows: list[tuple[str, str, Subject, dict[str, Any]]] = [
         ("li-na", "change.requested", Subject(change="c-1", hosts=both, rooms=room), {"why": "x"}),
         ("wang-fang", "change.approved", Subject(change="c-1"), {"person": "li-na"}),
-        ("li-na", "run.started", run, {"approver": "wang-fang"}),
+        ("li-na", "run.started", run, {"approval": {"approver": "wang-fang"}}),
         ("li-na", "task.changed", Subject(run="r-1", hosts=one, rooms=room, rules=("B2",)), {}),
         ("li-na", "task.failed", Subject(run="r-1", hosts=("a301-02",), rooms=room, rules=("B2", "B1")), {}),
         ("李娜\ud800", "people.changed", Subject(rooms=("b 101",)), {"person": 5}),
