@@ -17,7 +17,7 @@ from lab_tool.settings import Settings
 
 if TYPE_CHECKING:
     from lab_tool.core.plan import Plan
-    from lab_tool.core.run import RunResult
+    from lab_tool.core.reckoning import RunResult
 
 COLOURS = {"changed": "yellow", "ok": "green", "failed": "red", "unreachable": "red", "missing": "red"}
 # In which order they are counted, and told one by one.
@@ -79,14 +79,14 @@ def plan(
 def check(settings: Settings, school: Any, made: Plan, key: Path, out: Output) -> None:
     """Ask the PCs, show what would change, and leave with 3 where some did not answer as they should."""
     from lab_tool.cli.progress import ProgressView
-    from lab_tool.cli.run import INTERRUPTED, signals_interrupt
+    from lab_tool.cli.run import INTERRUPTED
     from lab_tool.core import orders
     from lab_tool.core.rehearsal import differences
     from lab_tool.core.run import execute
 
     order = orders.rehearsal(orders.Desk(settings, school, key, utc_now), made)
     out.line(out.say("run", "rehearsal"), bold=True)
-    with ProgressView({host.name: host.room for host in order.hosts}, out.language) as view, signals_interrupt():
+    with ProgressView({host.name: host.room for host in order.hosts}, out.language) as view:
         result = execute(settings, school, order, view, utc_now)
     found = differences(settings, result.run)
     render_check(result, found, out)
@@ -142,7 +142,7 @@ def as_json(made: Plan, result: RunResult | None, found: Mapping[str, Sequence[s
     if result is not None:
         answered = {
             "run": result.run,
-            "interrupted": bool(result.interrupted),
+            "interrupted": result.interrupted,
             "problem": result.problem,
             "outcomes": {
                 host: {**outcome.as_json(), "values": dict(outcome.values), "differences": list(found.get(host, ()))}

@@ -87,6 +87,7 @@ class ProgressView:
     def _table(self) -> Table:
         from rich import box
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in ("room", "host", "outcome", "task"):
@@ -96,7 +97,7 @@ class ProgressView:
         for host in shown:
             state = self._state[host]
             running = f"{self._task_of.get(host, '')} {now - self._since[host]:.0f} s" if state == "running" else ""
-            table.add_row(self._rooms[host], host, f"[{COLOURS[state] or 'default'}]{self._word(state)}[/]", running)
+            table.add_row(self._rooms[host], host, Text(self._word(state), COLOURS[state]), Text(running))
         for room in sorted(set(self._rooms.values())):
             counts = Counter(self._state[host] for host in self._rooms if self._rooms[host] == room)
             table.add_row(room, "", ", ".join(f"{self._word(state)} {n}" for state, n in sorted(counts.items())), "")

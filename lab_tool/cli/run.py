@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,8 @@ from lab_tool.errors import HostsError, LabError
 from lab_tool.settings import Settings
 
 if TYPE_CHECKING:
-    from lab_tool.core.run import Order, RunResult
+    from lab_tool.core.order import Order
+    from lab_tool.core.reckoning import RunResult
 
 INTERRUPTED = 130
 
@@ -73,9 +72,9 @@ def carry_out(settings: Settings, school: Any, order: Order, out: Output) -> Non
 
     announce(order, out)
     rooms = {host.name: host.room for host in order.hosts}
-    with ProgressView(rooms, out.language) as view, signals_interrupt():
+    with ProgressView(rooms, out.language) as view:
         result = execute(settings, school, order, view, utc_now)
-    render(result, differences(settings, result.run), out)
+    render(order, result, differences(settings, result.run), out)
     if result.problem:
         raise LabError(
             out.say("run", "problem", problem=result.problem), next_command=f"lab log show --run {result.run}"
@@ -95,10 +94,10 @@ def announce(order: Order, out: Output) -> None:
     else:
         out.line(out.say("run", "for_real", verb=order.plan.verb, hosts=len(order.hosts)), bold=True)
     if order.emergency:
-        out.line(out.say("run", "emergency", change=order.change), colour="red", bold=True)
+        out.line(out.say("run", "emergency"), colour="red", bold=True)
 
 
-def render(result: RunResult, found: Mapping[str, Sequence[str]], out: Output) -> None:
+def render(order: Order, result: RunResult, found: Mapping[str, Sequence[str]], out: Output) -> None:
     """Summary, every host with its one outcome, what changed, and where the checkpoint went."""
     counts = Counter(outcome.outcome for outcome in result.outcomes.values())
     listed = ", ".join(f"{out.say('run', name)} {number}" for name, number in sorted(counts.items()))
@@ -115,6 +114,8 @@ def render(result: RunResult, found: Mapping[str, Sequence[str]], out: Output) -
         out.note(out.say("run", "was_interrupted", run=result.run))
     elif not result.check and not result.all_good:
         out.note(out.say("run", "resume_hint", run=result.run))
+    if order.emergency:
+        out.note(out.say("run", "overdue", change=result.change))
     _render_checkpoint(result, out)
     out.result("run", as_json(result, found))
 
@@ -125,7 +126,7 @@ def as_json(result: RunResult, found: Mapping[str, Sequence[str]]) -> dict[str, 
         "run": result.run,
         "change": result.change,
         "check": result.check,
-        "interrupted": bool(result.interrupted),
+        "interrupted": result.interrupted,
         "problem": result.problem,
         "moved": list(result.moved),
         "outcomes": {
@@ -146,18 +147,3 @@ def _render_checkpoint(result: RunResult, out: Output) -> None:
         out.line(out.say("run", "checkpoint", size=published.size, places=places))
     else:
         out.note(out.say("run", "no_second_place"))
-
-
-@contextmanager
-def signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end a run as Ctrl-C does: politely, and recorded."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

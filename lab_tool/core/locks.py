@@ -5,11 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab_tool.errors import RefusedError
+from lab_tool.errors import RefusedError, UsageError
+
+# Open files that Ansible needs for itself and its connections.
+BESIDE_LOCKS = 2048
 
 
 @contextmanager
@@ -20,6 +24,7 @@ def host_locks(folder: Path, hosts: Sequence[str], *, run: str, actor: str, sinc
     is killed and a worker of Ansible is still acting on the host. Raises `RefusedError` naming who holds a host.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _allow_open_files(len(hosts) + BESIDE_LOCKS)
     held: list[int] = []
     try:
         holder = {"run": run, "actor": actor, "since": since}
@@ -29,6 +34,17 @@ def host_locks(folder: Path, hosts: Sequence[str], *, run: str, actor: str, sinc
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def _allow_open_files(number: int) -> None:
+    """A thousand PCs are a thousand open locks, which Ansible inherits: ask for room as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < number:
+        raise UsageError(
+            f"{number} open files are needed, and this account may have {hard}", next_command=f"ulimit -n {number}"
+        )
+    if soft != resource.RLIM_INFINITY and soft < number:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (number, hard))
 
 
 def is_held(folder: Path, hosts: Sequence[str], run: str) -> bool:

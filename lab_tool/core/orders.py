@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from lab_tool.core.change import request_emergency
 from lab_tool.core.change_state import get_change
 from lab_tool.core.gate import find_standing, require_grant, require_runnable
 from lab_tool.core.identity import identify, local_day
+from lab_tool.core.order import Order
 from lab_tool.core.people_watch import record_people
 from lab_tool.core.plan import Plan, make_plan
 from lab_tool.core.resume import unfinished
-from lab_tool.core.run import Order
 from lab_tool.errors import UsageError
 from lab_tool.log.store import LogStore
 from lab_tool.rules import VERBS
@@ -97,13 +96,12 @@ def _emergency(desk: Desk, wish: Wish) -> Order:
     hosts = select_hosts(desk.school, wish.rooms, wish.hosts)
     require_grant(actor, ("emergency",), wish.target, frozenset(host.room for host in hosts))
     plan = make_plan(desk.settings, desk.school, wish.target, tuple(host.name for host in hosts), {})
-    state = request_emergency(desk.settings, desk.school, plan, wish.emergency, desk.key, desk.clock)
-    return Order(plan, _planned(desk.school, plan), actor, desk.key, False, state.id, None, wish.emergency)
+    return Order(plan, _planned(desk.school, plan), actor, desk.key, False, emergency=wish.emergency)
 
 
 def _rest(desk: Desk, run: str) -> Order:
     """What `run` left, by the right it had: the same change, the same standing approval, or the same emergency."""
-    record_people(desk.settings, desk.school, desk.clock)
+    _actor(desk)
     earlier = unfinished(desk.settings, LogStore(desk.settings.log, desk.clock), run)
     state = get_change(desk.settings, earlier.started.subject.change)
     if state.standing:

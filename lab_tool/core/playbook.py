@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab_tool import process
+from lab_tool.core.interruption import Interruption
 from lab_tool.settings import Settings
 
 # What Ansible and ssh need from the caller's environment; everything else, secrets and ANSIBLE_* alike, stays out.
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TERM", "TZ", "SSH_AUTH_SOCK")
-# Seconds from the polite signal to the hard one.
-PATIENCE = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +35,19 @@ Progress = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class PlayEnd:
-    """How the process ended: its exit code, the end of what it said on standard error, and what interrupted it."""
+    """How the process ended: its exit code, and what it said on standard error."""
 
     code: int
     said: str
-    interrupted: str
 
 
 def environment(settings: Settings, run: str, caller: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of Ansible: this project's configuration, and nothing that could turn the recorder off."""
     key = settings.keys / "ssh"
-    # Numbers are seconds: a PC that is switched off in mid-task is found unreachable within half a minute.
+    # No personal configuration of ssh: it could lead elsewhere. Numbers are seconds: a PC that is switched off in
+    # mid-task is found unreachable within half a minute.
     ssh = (
-        f"-o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={settings.known_hosts} "
+        f"-F none -o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={settings.known_hosts} "
         "-o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=6"
     )
     own = {
@@ -91,28 +89,29 @@ def play(
     check: bool,
     locks: Sequence[int],
     progress: Progress,
+    interruption: Interruption,
 ) -> PlayEnd:
-    """Run the playbook on exactly `hosts` (never empty), which inherits the descriptors `locks`; Ctrl-C ends it."""
+    """Run the playbook on exactly `hosts` (never empty), which inherits the descriptors `locks`.
+
+    The run's folder must be there. Raises `OSError` when nothing could be started.
+    """
     folder = settings.runs / run
-    folder.mkdir(parents=True, mode=0o700)
     (folder / "hosts").write_text("\n".join(hosts) + "\n", encoding="utf-8")
     (folder / "settings.json").write_text(json.dumps(overrides), encoding="utf-8")
     argv = command(settings, playbook, folder, check=check, forks=min(len(hosts), 50))
+    # The first is the lock of the first host by name; by it the recorder knows that it runs inside this run.
+    surroundings = environment(settings, run, os.environ) | {"LAB_LOCK": str(locks[0])}
     with tempfile.TemporaryFile() as said:
-        # The first is the lock of the first host by name; by it the recorder knows that it runs inside this run.
-        surroundings = environment(settings, run, os.environ) | {"LAB_LOCK": str(locks[0])}
         child = process.start(argv, env=surroundings, pass_fds=locks, err=said)
-        interrupted = ""
-        try:
-            for event in _events(child):
+        interruption.watch(child)
+        for event in _events(child):
+            # What is drawn decides nothing: a terminal that went away ends no run.
+            with suppress(Exception):
                 progress(event)
-        except KeyboardInterrupt:
-            interrupted = "interrupted"
-        with uninterrupted():
-            code = _end(child, politely=bool(interrupted))
+        code = child.wait()
         said.seek(0)
         text = said.read().decode(errors="replace")
-    return PlayEnd(code, text[-4000:], interrupted)
+    return PlayEnd(code, text)
 
 
 def _events(child: subprocess.Popen[bytes]) -> Iterator[Event]:
@@ -125,25 +124,3 @@ def _events(child: subprocess.Popen[bytes]) -> Iterator[Event]:
         except (ValueError, TypeError):
             # Something else wrote to standard output: not an event.
             continue
-
-
-def _end(child: subprocess.Popen[bytes], *, politely: bool) -> int:
-    """Wait for the end of the process, telling it to end first when interrupted."""
-    if politely:
-        child.terminate()
-    try:
-        return child.wait(PATIENCE if politely else None)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        return child.wait()
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let no second Ctrl-C keep a run from being told to end, or its end from being recorded."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab_tool.canonical import Json
 from lab_tool.core.locks import is_held
 from lab_tool.core.outcome import DONE, Outcome, outcomes, reach
 from lab_tool.errors import RefusedError, UsageError
@@ -31,15 +32,16 @@ def unfinished(settings: Settings, store: LogStore, run: str) -> Unfinished:
     started = next((entry for entry in entries if entry.kind == "run.started"), None)
     if started is None:
         raise UsageError(f"there is no run {run}", next_command="lab log show --kind run.started")
-    if started.body.get("outside") or started.body["check"]:
-        raise UsageError(f"{run} was a check or outside procedure: it can't be resumed", next_command="lab run CHANGE")
     if is_held(settings.locks, started.subject.hosts, run):
         raise RefusedError(f"{run} is still going on", next_command=f"lab log show --run {run}")
-    result = outcomes(started.subject.hosts, started.body["excluded"], entries)
+    result = outcomes(started.subject.hosts, started.body.get("excluded", {}), entries)
     if not any(entry.kind in ("run.finished", "run.interrupted") for entry in entries):
         subject = Subject(started.subject.change, run, started.subject.hosts, started.subject.rooms)
-        body = reach(started.subject.hosts, entries, result)
+        told: dict[str, Json] = {host: outcome.as_json() for host, outcome in result.items()}
+        body: dict[str, Json] = {**reach(started.subject.hosts, entries, result), "outcomes": told}
         store.append(actor=LOG_ITSELF, kind="run.interrupted", subject=subject, body=body)
+    if started.body.get("outside") or started.body["check"]:
+        raise UsageError(f"{run} was a check or outside procedure: it can't be resumed", next_command="lab run CHANGE")
     left = tuple(host for host in started.subject.hosts if result[host].outcome not in DONE)
     if not left:
         raise UsageError(f"{run} left nothing to do", next_command=f"lab log show --run {run}")

@@ -9,6 +9,8 @@ from lab_tool.canonical import Json
 
 # Facts about what was acted on. No output, no message, no argument: those may hold secrets.
 FIELDS = ("rc", "state", "mode", "owner", "group", "uid", "gid", "size", "path", "dest", "enabled", "attempts")
+# Which items of a loop are worth a word.
+FLAGS = ("changed", "failed", "unreachable")
 # Modules of this project say what they say on purpose.
 OWN_MODULE = "lab_"
 # Where a diff is made by the package manager from package names, not from file contents.
@@ -36,7 +38,9 @@ def result_fields(action: str, result: Mapping[str, Any]) -> dict[str, Json]:
     items = result.get("results")
     if isinstance(items, list):
         kept["items"] = [
-            result_fields(action, item) for item in items if isinstance(item, Mapping) and item.get("changed")
+            {**{flag: True for flag in FLAGS if item.get(flag)}, **result_fields(action, item)}
+            for item in items
+            if isinstance(item, Mapping) and any(item.get(flag) for flag in FLAGS)
         ]
     return kept
 

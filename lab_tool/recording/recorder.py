@@ -61,6 +61,11 @@ class Recorder:
         """Say that recording works, before the first task."""
         self._append("recorder.started", {}, hosts=())
 
+    def goodbye(self) -> None:
+        """Say that the playbook came to its end: without it, it was cut off."""
+        self.task_finished()
+        self._append("recorder.finished", {}, hosts=())
+
     def task_started(self, task: Task) -> None:
         """The intent, before any host acts on it; closes the task before."""
         self.task_finished()
@@ -86,9 +91,11 @@ class Recorder:
     def failed(self, host: str, task: Task, result: Mapping[str, Any], *, ignored: bool) -> None:
         """A failure; `ignored` when the play goes on regardless."""
         self._results.setdefault("failed", []).append(host)
-        body = {**task.fields(), "ignored": ignored, "result": allowed.result_fields(task.action, result)}
-        self._append("task.failed", body, hosts=(host,), rules=task.rules)
+        # First, so that what failed in reading back is not taken for rescued by what it read.
         self._evidence(host, task, result)
+        kept = allowed.result_fields(task.action, result)
+        body = {**task.fields(), "ignored": ignored, "changed": bool(result.get("changed")), "result": kept}
+        self._append("task.failed", body, hosts=(host,), rules=task.rules)
 
     def unreachable(self, host: str, task: Task, result: Mapping[str, Any]) -> None:
         """The connection failed: off, no network, wrong key."""

@@ -30,6 +30,7 @@ class Session:
     run: str
     started: Entry | None
     _recorder: Recorder | None = None
+    _check: bool = False
     _rooms: dict[str, str] = field(default_factory=dict)
     _locks: ExitStack = field(default_factory=ExitStack)
 
@@ -64,6 +65,7 @@ class Session:
         else:
             self._begin_outside(hosts, playbook=playbook, check=check)
         if self._recorder is None:
+            self._check = check
             self._recorder = Recorder(self.store, self._facts())
             self._recorder.hello()
             Live.run = self.run
@@ -75,7 +77,11 @@ class Session:
             return
         entries = find(self.settings.log, Query(run=self.run))
         result = outcomes(sorted(self._rooms), {}, entries)
-        body = {"outcomes": {host: outcome.as_json() for host, outcome in result.items()}, "outside": True}
+        body = {
+            "outcomes": {host: outcome.as_json() for host, outcome in result.items()},
+            "outside": True,
+            "check": self._check,
+        }
         self._append("run.finished", body)
         self._locks.close()
 
@@ -110,7 +116,9 @@ class Session:
 
     def _facts(self) -> RunFacts:
         started = self.started
+        # Otherwise what a rehearsal would change looks like a change.
+        checked = {"check": True} if self._check else {}
         if started is None:
-            return RunFacts(self.run, "", self._actor, self._rooms, {"outside": True})
-        marks = {"emergency": True} if started.body["emergency"] else {}
+            return RunFacts(self.run, "", self._actor, self._rooms, {"outside": True, **checked})
+        marks = checked | ({"emergency": True} if started.body["emergency"] else {})
         return RunFacts(self.run, started.subject.change, started.actor, started.body["room_of"], marks)

@@ -29,6 +29,10 @@ description:
 """
 
 
+# What delegate_to may name: the control node, which is where this runs.
+ON_CONTROL_NODE = ("localhost", "127.0.0.1", "::1")
+
+
 def or_stop(method: Callable[..., None]) -> Callable[..., None]:
     """Let no run go on whose recording failed, for whatever reason."""
 
@@ -77,6 +81,8 @@ class CallbackModule(CallbackBase):
         """Check the hosts of the play against what was approved, and say hello before the first task."""
         if self._session is None:
             raise RuntimeError("Ansible started a play before the playbook")
+        if str(play.strategy) != "linear":
+            raise RefusedError(f"strategy {play.strategy}: only linear says before a task that it begins")
         inventory = play.get_variable_manager()._inventory
         hosts = {host.get_name(): _room(host) for host in inventory.get_hosts(play.hosts)}
         self._recorder = self._session.enter_play(
@@ -89,14 +95,12 @@ class CallbackModule(CallbackBase):
     @or_stop
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """The intent of a task, durable before any host acts."""
-        self._task = _task(task)
-        self._live().task_started(self._task)
+        self._begin(task)
 
     @or_stop
     def v2_playbook_on_handler_task_start(self, task: Any) -> None:
         """A handler is a task."""
-        self._task = _task(task)
-        self._live().task_started(self._task)
+        self._begin(task)
 
     @or_stop
     def v2_runner_on_ok(self, result: Any) -> None:
@@ -107,9 +111,8 @@ class CallbackModule(CallbackBase):
     @or_stop
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """A failure is an entry, also one that the play ignores."""
-        self._live().failed(
-            result.host.get_name(), self._current(result), dict(result.result), ignored=bool(ignore_errors)
-        )
+        fields = {**result.result, "changed": result.is_changed()}
+        self._live().failed(result.host.get_name(), self._current(result), fields, ignored=bool(ignore_errors))
 
     @or_stop
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -125,8 +128,14 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """The end; `lab` reconciles its own runs afterwards, a run by hand is closed here."""
         if self._session is not None and self._recorder is not None:
-            self._recorder.task_finished()
+            self._recorder.goodbye()
             self._session.close()
+
+    def _begin(self, task: Any) -> None:
+        if str(task.delegate_to or "localhost") not in ON_CONTROL_NODE:
+            raise RefusedError(f"{_place(task)}: delegate_to acts on a host that no entry names")
+        self._task = _task(task)
+        self._live().task_started(self._task)
 
     def _live(self) -> Recorder:
         if self._recorder is None:

@@ -16,12 +16,25 @@ HOST = "a301-01"
 
 def entry(kind: str, body: dict[str, Any], *hosts: str) -> Entry:
     """An entry of a run; number, time and hashes play no part here."""
-    return Entry(0, "", "li_na", kind, Subject(run="r", hosts=hosts), {"task": "T", "place": "p:1", **body}, "", "")
+    return Entry(
+        0,
+        "",
+        "li_na",
+        kind,
+        Subject(run="r", hosts=hosts),
+        {"task": "T", "place": "p:1", "action": "apt", **body},
+        "",
+        "",
+    )
 
 
 CHANGED = entry("task.changed", {"result": {}}, HOST)
-FAILED = entry("task.failed", {"ignored": False, "result": {"msg": "no room"}}, HOST)
-IGNORED = entry("task.failed", {"ignored": True, "result": {}}, HOST)
+FAILED = entry("task.failed", {"ignored": False, "changed": False, "result": {"msg": "no room"}}, HOST)
+IGNORED = entry("task.failed", {"ignored": True, "changed": False, "result": {}}, HOST)
+HALF_DONE = entry("task.failed", {"ignored": True, "changed": True, "result": {}}, HOST)
+GATE = entry("task.finished", {"action": "lab_recorded", "results": {"ok": [HOST]}})
+SKIPPED = entry("task.finished", {"results": {"skipped": [HOST]}})
+BEGUN = entry("task.started", {"task": "Clean up"})
 UNREACHABLE = entry("task.unreachable", {"reason": "timed out"}, HOST)
 NOTHING = entry("task.finished", {"results": {"ok": [HOST]}})
 GOOD = entry("evidence.read", {"evidence": {"outcome": "ok", "values": {"pending": 0}}}, HOST)
@@ -45,6 +58,11 @@ ODD = entry("evidence.read", {"evidence": {"outcome": "splendid"}}, HOST)
         ([FAILED, GOOD], "ok", ""),
         ([GOOD, FAILED], "failed", "T (p:1): no room"),
         ([IGNORED, GOOD], "ok", ""),
+        ([HALF_DONE, GOOD], "changed", ""),
+        ([GATE, SKIPPED], "missing", "no result came from it"),
+        ([GOOD, BEGUN], "failed", "cut off in: Clean up"),
+        ([BEGUN, GOOD], "ok", ""),
+        ([BAD, FAILED], "failed", "pending 3"),
         ([UNREACHABLE], "unreachable", "timed out"),
         ([CHANGED, GOOD, UNREACHABLE], "unreachable", "timed out"),
     ],
@@ -74,12 +92,23 @@ def test_a_run_cut_off_tells_who_was_reached_and_who_may_have_been() -> None:
     begun = entry("task.started", {"task": "Upgrade"})
     cut = [begun, CHANGED]
     told = reach(hosts, cut, outcomes(hosts, {}, cut))
-    assert (told["reached"], told["in_doubt"], told["not_reached"]) == ([HOST], ["a301-02"], [])
-    assert told["task"] == "Upgrade"
+    assert told == {"reached": [HOST], "in_doubt": ["a301-02"], "not_reached": [], "task": "Upgrade"}
+
+
+def test_who_was_reached_before_may_have_been_acted_on_again() -> None:
+    cut = [CHANGED, NOTHING, entry("task.started", {"task": "Upgrade"})]
+    told = reach([HOST], cut, outcomes([HOST], {}, cut))
+    assert (told["reached"], told["in_doubt"]) == ([HOST], [HOST])
 
 
 def test_a_run_cut_off_between_tasks_leaves_nobody_in_doubt() -> None:
     hosts = [HOST, "a301-02"]
     cut = [entry("task.started", {}), CHANGED, NOTHING]
     told = reach(hosts, cut, outcomes(hosts, {}, cut))
-    assert (told["reached"], told["in_doubt"], told["not_reached"]) == ([HOST], [], ["a301-02"])
+    assert told == {"reached": [HOST], "in_doubt": [], "not_reached": ["a301-02"], "task": ""}
+
+
+def test_a_run_cut_off_at_the_gate_reached_nobody() -> None:
+    cut = [entry("task.started", {"action": "lab_recorded", "task": "Recorded"})]
+    told = reach([HOST], cut, outcomes([HOST], {}, cut))
+    assert told == {"reached": [], "in_doubt": [], "not_reached": [HOST], "task": "Recorded"}

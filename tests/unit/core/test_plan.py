@@ -290,9 +290,9 @@ class TestContent:
 
 
 @pytest.fixture(scope="module")
-def known() -> dict[str, dict[str, Any]]:
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What Ansible says of the sample school."""
-    return policy._host_variables(Settings(PROJECT, PROJECT / "inventory", Path("/nonexistent")))
+    return policy._host_variables(Settings(PROJECT, PROJECT / "inventory", tmp_path_factory.mktemp("state")))
 
 
 class TestPolicy:

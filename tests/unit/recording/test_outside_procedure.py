@@ -23,6 +23,7 @@ def test_a_playbook_by_hand_is_recorded_and_marked(bench: Bench) -> None:
         "task.started",
         *["task.changed"] * 3,
         "task.finished",
+        "recorder.finished",
         "run.finished",
     ]
     assert all(entry.body["outside"] is True and entry.actor.startswith("os:") for entry in bench.entries())
@@ -47,7 +48,12 @@ def test_no_limit_is_not_taken_for_all(bench: Bench) -> None:
 
 
 def test_a_check_is_marked_as_one(bench: Bench) -> None:
-    bench.play([bench.touch("a")], "--limit", "all", "--check")
+    state = {
+        "name": "File",
+        "ansible.builtin.file": {"path": str(bench.folder / "a"), "state": "touch", "mode": "0600"},
+    }
+    bench.play([bench.touch("a"), state], "--limit", "all", "--check")
+    assert [entry.body["check"] for entry in bench.entries("task.changed")] == [True] * 3
     assert bench.entries("run.started")[0].body["check"] is True
     assert bench.touched("a") == []
 
@@ -95,3 +101,44 @@ def test_a_made_up_run_is_refused(bench: Bench) -> None:
     assert done.returncode != 0
     assert "not a run in progress" in done.stderr
     assert bench.touched("a") == []
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"delegate_to": "a1-03"},
+        {"delegate_to": "{{ groups.all[2] }}"},
+    ],
+)
+def test_no_task_acts_on_a_host_that_no_entry_names(bench: Bench, task: dict[str, object]) -> None:
+    done = bench.play([bench.touch("a", **task)], "--limit", "a1-01")
+    assert done.returncode != 0
+    assert "delegate_to" in done.stderr
+    assert bench.touched("a") == []
+
+
+def test_a_strategy_that_overlaps_tasks_is_refused(bench: Bench) -> None:
+    done = bench.play([bench.touch("a")], "--limit", "all", ANSIBLE_STRATEGY="free")
+    assert done.returncode != 0
+    assert "only linear" in done.stderr
+    assert bench.touched("a") == []
+
+
+def test_what_a_failed_task_changed_is_recorded(bench: Bench) -> None:
+    half = {"name": "Half", "ansible.builtin.shell": f"touch {bench.folder}/half; exit 1", "ignore_errors": True}
+    loop = {"name": "Loop", "ansible.builtin.command": "{{ item }}", "loop": ["true", "false"], "ignore_errors": True}
+    bench.play([half, loop], "--limit", "a1-01")
+    first, second = bench.entries("task.failed")
+    assert first.body["changed"] is True
+    assert [item.get("failed", False) for item in second.body["result"]["items"]] == [False, True]
+    assert bench.entries("run.finished")[0].body["outcomes"]["a1-01"]["changed"] == ["Half", "Loop"]
+
+
+def test_a_playbook_that_breaks_off_has_no_goodbye(bench: Bench) -> None:
+    broken = bench.folder / "broken.yml"
+    broken.write_text("- name: [", encoding="utf-8")
+    done = bench.play(
+        [bench.touch("a"), {"name": "In", "ansible.builtin.include_tasks": str(broken)}], "--limit", "all"
+    )
+    assert done.returncode != 0
+    assert bench.entries("recorder.finished") == []
