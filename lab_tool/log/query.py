@@ -22,8 +22,8 @@ class Query:
     """What all entries wanted have in common; what is empty is not asked for.
 
     `kinds` are exact, or begin with what stands before a closing `*`. `person` is the actor, or a person, requester or
-    approver that the body, or the approval in it, names. `since` (included) and `until` (not included) are times as the log writes them.
-    `last` keeps the newest so many.
+    approver that the body, or the approval in it, names. `since` (included) and `until` (not included) are times as the
+    log writes them. `last` keeps the newest so many.
     """
 
     kinds: tuple[str, ...] = ()
