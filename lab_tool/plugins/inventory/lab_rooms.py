@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ansible import constants
+from ansible import constants, context
 from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 
@@ -55,6 +55,7 @@ class InventoryModule(BaseInventoryPlugin):
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Fill `inventory`. Raises `AnsibleParserError`, after every problem was shown on a line of its own."""
         super().parse(inventory, loader, path, cache)
+        refuse_to_skip_the_gate()
         with lasting_objects():
             populate(inventory, self._school(path))
 
@@ -69,6 +70,15 @@ class InventoryModule(BaseInventoryPlugin):
                 raise SystemExit(1) from None
             count = len(error.problems)
             raise AnsibleParserError(f"the inventory is refused: {count} problem{'s' * (count > 1)}") from None
+
+
+def refuse_to_skip_the_gate() -> None:
+    """A playbook's first task asks whether the run is recorded; no option may leave it out."""
+    if "always" in context.CLIARGS.get("skip_tags", ()) or context.CLIARGS.get("start_at_task"):
+        raise AnsibleParserError(
+            "--start-at-task and --skip-tags always leave out the task that makes sure of the record. "
+            "Choose tasks with --tags"
+        )
 
 
 @contextmanager

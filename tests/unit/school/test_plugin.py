@@ -209,3 +209,13 @@ def test_the_documentation_is_there() -> None:
     done = ansible("doc", "-t", "inventory", "lab_rooms")
     assert done.returncode == 0, done.stderr
     assert "lab_rooms" in done.stdout
+
+
+@pytest.mark.parametrize("option", [("--skip-tags", "always"), ("--start-at-task", "Say")])
+def test_no_option_leaves_out_the_gate(inventory: Path, tmp_path: Path, option: tuple[str, str]) -> None:
+    playbook = tmp_path / "ping.yml"
+    playbook.write_text(PING, encoding="utf-8")
+    done = ansible("playbook", "-i", inventory / "site.yml", playbook, "--limit", "room_a301", *option)
+    assert done.returncode != 0
+    assert "leave out the task" in done.stderr
+    assert "hello" not in done.stdout
