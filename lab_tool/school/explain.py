@@ -43,7 +43,6 @@ def fit(document: Document, shape: type[ShapeType]) -> tuple[ShapeType | None, l
 
 
 def _problem(document: Document, details: ErrorDetails, shape: type[Shape]) -> Problem:
-    # `keys` holds lines of text or mappings; both are checked in the form of a mapping.
     path = tuple(step for step in details["loc"] if step != KEY_MARK)
     what, fix = EXPLAIN.get(details["type"], _unforeseen)(details, shape)
     return document.problem(path, what, fix)
