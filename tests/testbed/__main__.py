@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -24,6 +25,7 @@ examples:
   python -m tests.testbed down demo                       remove the room; --all removes every room nobody works with
 
 what can break: {", ".join(BREAKABLE)}
+The root file system is built once and kept in /var/cache/lab-testbed (LAB_TESTBED_CACHE names another folder).
 """
 
 
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     end_like_interrupt()
     options = _parser().parse_args(arguments)
     try:
+        if os.geteuid() != 0:
+            raise RoomError("needs root")
         _COMMANDS[options.command](options)
     except RoomError as error:
         print(f"testbed: {error}", file=sys.stderr)

@@ -80,7 +80,7 @@ def leader(place: HostPlace) -> int:
     for pid in cgroups.members(f"{place.cgroup}/pc"):
         with suppress(OSError):
             status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
-            numbers = next(line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:"))
+            numbers = next((line.split()[1:] for line in status.splitlines() if line.startswith("NSpid:")), [])
             if len(numbers) == 2 and numbers[-1] == "1":
                 return pid
     raise RoomError(f"{place.netns} is off")

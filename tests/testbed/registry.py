@@ -48,7 +48,10 @@ class Record:
 @contextmanager
 def machine_lock() -> Iterator[None]:
     """One process at a time numbers rooms, removes them, or changes settings of this machine. Not re-entrant."""
-    places.RECORDS.mkdir(parents=True, exist_ok=True)
+    # Root in a host is root here: no other account of this machine gets at programs that a host makes setuid.
+    places.RUN.mkdir(exist_ok=True)
+    places.RUN.chmod(0o700)
+    places.RECORDS.mkdir(exist_ok=True)
     handle = os.open(places.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

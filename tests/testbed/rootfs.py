@@ -27,7 +27,7 @@ def base() -> Path:
     cache = Path(os.environ.get("LAB_TESTBED_CACHE") or "/var/cache/lab-testbed").absolute()
     recipe = recipe_here()
     result = cache / recipe.digest
-    cache.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _one_builder(cache):
         if not result.exists():
             _sweep(cache)
