@@ -135,11 +135,7 @@ def main() -> None:
     os.environ.update(ENVIRONMENT)
     try:
         policy = Policy.read(module.params["policy"])
-        if module.check_mode:
-            _act(module, policy)
-        else:
-            with daily_jobs_waiting(module.params["lock_timeout"]):
-                _act(module, policy)
+        _act(module, policy)
     except ImportError:
         module.fail_json(msg="python3-apt is not installed")
     except (ValueError, LockedError, OSError, SystemError) as error:
@@ -147,21 +143,32 @@ def main() -> None:
 
 
 def _act(module: Any, policy: Policy) -> None:
-    cache = open_cache(module.params["lists"], module.params["lock_timeout"])
+    timeout = module.params["lock_timeout"]
+    selection = _chosen(module, policy)[1]
+    if not selection.upgrades or module.check_mode:
+        module.exit_json(changed=bool(selection.upgrades), msg=_message(selection), **_said(selection))
+    with daily_jobs_waiting(timeout), install.dpkg_locked(timeout):
+        # Chosen again: whoever held the locks may have installed something.
+        cache, selection = _chosen(module, policy)
+        trouble = install.commit(cache)
+    if trouble:
+        module.fail_json(msg=trouble, **_said(selection))
+    module.exit_json(changed=bool(selection.upgrades), msg=_message(selection), **_said(selection))
+
+
+def _chosen(module: Any, policy: Policy) -> tuple[Any, Selection]:
+    """The cache with the updates marked in it, for which there is room."""
+    cache = open_cache(module.params["lists"])
     selection = select(cache, policy)
-    said = {
-        "packages": {name: step.as_json() for name, step in selection.upgrades.items()},
-        "added": dict(selection.added),
-    }
-    changed = bool(selection.upgrades)
     full = shortages(needs(selection, module.params["reserve"] * 1024**2))
     if full:
-        module.fail_json(msg="; ".join(str(shortage) for shortage in full), **said)
-    if changed and not module.check_mode:
-        trouble = install.commit(cache)
-        if trouble:
-            module.fail_json(msg=trouble, **said)
-    module.exit_json(changed=changed, msg=_message(selection), **said)
+        module.fail_json(msg="; ".join(str(shortage) for shortage in full), **_said(selection))
+    return cache, selection
+
+
+def _said(selection: Selection) -> dict[str, Any]:
+    packages = {name: step.as_json() for name, step in selection.upgrades.items()}
+    return {"packages": packages, "added": dict(selection.added)}
 
 
 def _message(selection: Selection) -> str:

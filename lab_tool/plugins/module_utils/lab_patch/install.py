@@ -4,10 +4,40 @@ from __future__ import annotations
 
 import importlib
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any
 
-from .programs import plain
+from . import programs
+from .programs import LOCKED, LockedError, plain
+
+
+@contextmanager
+def dpkg_locked(timeout: int) -> Iterator[None]:
+    """Hold dpkg's lock; raises `LockedError` when something else still does after `timeout` seconds.
+
+    apt's own `DPkg::Lock::Timeout` counts only where apt shows its progress to somebody, which python3-apt does not.
+    """
+    apt_pkg: Any = importlib.import_module("apt_pkg")
+    apt_pkg.init_system()
+    lock = apt_pkg.SystemLock()
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            lock.__enter__()
+            break
+        except SystemError as error:
+            if not LOCKED.search(str(error)):
+                raise
+            if time.monotonic() >= deadline:
+                raise LockedError(f"apt was in use by something else for {timeout} s") from error
+            time.sleep(programs.PAUSE)
+    try:
+        yield
+    finally:
+        lock.__exit__(None, None, None)
 
 
 def commit(cache: Any) -> str:

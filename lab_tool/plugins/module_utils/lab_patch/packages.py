@@ -51,11 +51,10 @@ class Selection:
         return {**self.upgrades, **self.kept_back}
 
 
-def open_cache(lists: str = "", lock_timeout: int = 0) -> Any:
+def open_cache(lists: str = "") -> Any:
     """python3-apt's cache, with package lists from a folder of their own unless `lists` is empty.
 
-    `lock_timeout` (seconds) is how long a later commit waits for dpkg's lock. Raises `ImportError` without python3-apt,
-    `apt_pkg.Error` (a `SystemError` in older versions) where apt can't read its own files.
+    Raises `ImportError` without python3-apt, `SystemError` (`apt_pkg.Error` is one) where apt can't read its own files.
     """
     apt_pkg: Any = importlib.import_module("apt_pkg")
     apt: Any = importlib.import_module("apt")
@@ -65,7 +64,6 @@ def open_cache(lists: str = "", lock_timeout: int = 0) -> Any:
         # The caches in files belong to the lists of the system.
         apt_pkg.config.set("Dir::Cache::pkgcache", "")
         apt_pkg.config.set("Dir::Cache::srcpkgcache", "")
-    apt_pkg.config.set("DPkg::Lock::Timeout", str(lock_timeout))
     for option in ("--force-confdef", "--force-confold"):
         # A file of settings that somebody changed here stays as it is.
         apt_pkg.config.set("DPkg::Options::", option)
