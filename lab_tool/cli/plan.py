@@ -81,7 +81,7 @@ def check(settings: Settings, school: Any, made: Plan, key: Path, out: Output) -
     from lab_tool.cli.progress import ProgressView
     from lab_tool.cli.run import INTERRUPTED
     from lab_tool.core import orders
-    from lab_tool.core.rehearsal import differences
+    from lab_tool.core.differences import differences
     from lab_tool.core.run import execute
 
     order = orders.rehearsal(orders.Desk(settings, school, key, utc_now), made)

@@ -67,7 +67,7 @@ def run(
 def carry_out(settings: Settings, school: Any, order: Order, out: Output) -> None:
     """Run an order before the user's eyes, tell how it ended, and leave with its exit code."""
     from lab_tool.cli.progress import ProgressView
-    from lab_tool.core.rehearsal import differences
+    from lab_tool.core.differences import differences
     from lab_tool.core.run import execute
 
     announce(order, out)

@@ -41,7 +41,7 @@ class Task:
     @property
     def rules(self) -> tuple[str, ...]:
         """The rules the task's tags name, such as B2."""
-        return tuple(sorted(tag for tag in self.tags if RULE_ID.fullmatch(tag)))
+        return tuple(sorted({tag for tag in self.tags if RULE_ID.fullmatch(tag)}))
 
     def fields(self) -> dict[str, Json]:
         """For a body."""

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from lab_tool.cli import lab
 from lab_tool.cli.output import Output
 from lab_tool.cli.plan import as_json, render_check
+from lab_tool.core.differences import differences
 from lab_tool.core.outcome import Outcome
-from lab_tool.core.rehearsal import differences
 from lab_tool.log.entry import Subject
 from lab_tool.log.query import Query, find
 from lab_tool.log.store import LogStore
