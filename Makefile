@@ -21,6 +21,7 @@ test: setup ## the whole suite, with real hosts where this machine can have them
 	@$(PYTHON) -m pytest
 
 check: setup ## ruff, mypy strict, yamllint, ansible-lint production, shellcheck
+	shellcheck .ci/setup .ci/run tests/testbed/prepare.sh
 	ruff check .
 	ruff format --check .
 	mypy
