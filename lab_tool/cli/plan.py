@@ -12,7 +12,6 @@ import click
 
 from lab_tool.cli.output import Output, output_options
 from lab_tool.clock import utc_now
-from lab_tool.errors import HostsError, LabError
 from lab_tool.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,27 +77,14 @@ def plan(
 
 def check(settings: Settings, school: Any, made: Plan, key: Path, out: Output) -> None:
     """Ask the PCs, show what would change, and leave with 3 where some did not answer as they should."""
-    from lab_tool.cli.progress import ProgressView
-    from lab_tool.cli.run import INTERRUPTED
+    from lab_tool.cli.run import carry_out
     from lab_tool.core import orders
-    from lab_tool.core.differences import differences
-    from lab_tool.core.run import execute
 
-    order = orders.rehearsal(orders.Desk(settings, school, key, utc_now), made)
-    out.line(out.say("run", "rehearsal"), bold=True)
-    with ProgressView({host.name: host.room for host in order.hosts}, out.language) as view:
-        result = execute(settings, school, order, view, utc_now)
-    found = differences(settings, result.run)
-    render_check(result, found, out)
-    out.result("plan", as_json(made, result, found))
-    if result.problem:
-        raise LabError(
-            out.say("plan", "problem", problem=result.problem), next_command=f"lab log show --run {result.run}"
-        )
-    if result.interrupted:
-        raise SystemExit(INTERRUPTED)
-    if not result.all_good:
-        raise SystemExit(HostsError.exit_code)
+    def show(result: RunResult, found: Mapping[str, Sequence[str]]) -> None:
+        render_check(result, found, out)
+        out.result("plan", as_json(made, result, found))
+
+    carry_out(settings, school, orders.rehearsal(orders.Desk(settings, school, key, utc_now), made), out, show)
 
 
 def render_plan(made: Plan, out: Output) -> None:

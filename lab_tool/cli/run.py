@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lab_tool.core.reckoning import RunResult
 
 INTERRUPTED = 130
+# Shows a result and, by host, what differs.
+Show = Callable[["RunResult", Mapping[str, Sequence[str]]], None]
 
 
 @click.command()
@@ -61,11 +63,11 @@ def run(
     school = load_school(settings.inventory)
     desk = orders.Desk(settings, school, key or default_key(os.environ), utc_now)
     order = orders.make_order(desk, orders.Wish(target, rooms, hosts, emergency, resume))
-    carry_out(settings, school, order, out)
+    carry_out(settings, school, order, out, lambda result, found: render(order, result, found, out))
 
 
-def carry_out(settings: Settings, school: Any, order: Order, out: Output) -> None:
-    """Run an order before the user's eyes, tell how it ended, and leave with its exit code."""
+def carry_out(settings: Settings, school: Any, order: Order, out: Output, show: Show) -> None:
+    """Run an order before the user's eyes, `show` how it ended, and leave with its exit code unless all is well."""
     from lab_tool.cli.progress import ProgressView
     from lab_tool.core.differences import differences
     from lab_tool.core.run import execute
@@ -74,7 +76,7 @@ def carry_out(settings: Settings, school: Any, order: Order, out: Output) -> Non
     rooms = {host.name: host.room for host in order.hosts}
     with ProgressView(rooms, out.language) as view:
         result = execute(settings, school, order, view, utc_now)
-    render(order, result, differences(settings, result.run), out)
+    show(result, differences(settings, result.run))
     if result.problem:
         raise LabError(
             out.say("run", "problem", problem=result.problem), next_command=f"lab log show --run {result.run}"

@@ -8,9 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from lab_tool.cli import lab
 from lab_tool.cli.output import Output
 from lab_tool.cli.plan import as_json, render_check
 from lab_tool.core.differences import differences
@@ -21,23 +19,10 @@ from lab_tool.log.store import LogStore
 from lab_tool.school.model import Key
 from lab_tool.settings import PROJECT, Settings
 from lab_tool.signature import signer_of
-from tests.cli.test_change import SEATS
-from tests.support.school import AUDITOR, TECHNICIAN, SmallSchool, make_school
+from tests.cli.conftest import SEATS, run
+from tests.support.school import AUDITOR, TECHNICIAN, SmallSchool
 
 RUN = "r-20261124T102030-1f2e"
-
-
-@pytest.fixture
-def school(tmp_path: Path) -> SmallSchool:
-    """A school of one room; nobody listens at its addresses, and nobody is asked."""
-    for name in ("ssh", "known_hosts"):
-        (tmp_path / name).write_text("", encoding="utf-8")
-    return make_school(tmp_path, "demo", SEATS, ssh_key=tmp_path / "ssh", known_hosts=tmp_path / "known_hosts")
-
-
-def run(school: SmallSchool, *arguments: str, person: str = TECHNICIAN) -> Result:
-    """Run `lab` in this process."""
-    return CliRunner().invoke(lab, arguments, env=school.environment(person), catch_exceptions=False)
 
 
 def test_the_plan_alone(school: SmallSchool) -> None:
