@@ -149,6 +149,10 @@ class TestHost:
         """Let apt use this machine's own sources too, through the room's way out."""
         self.run("mv /etc/apt/machine.sources.d/* /etc/apt/sources.list.d/ && apt-get update", timeout=600)
 
+    def use_stock(self) -> None:
+        """Let apt install from the stock of real packages that lies on the host (see `stock`)."""
+        self.run("mv /etc/apt/stock.sources.d/* /etc/apt/sources.list.d/ && apt-get update")
+
     def cause(self, fault: Fault) -> None:
         """Break something inside."""
         self.run(fault.cause)

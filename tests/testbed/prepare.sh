@@ -3,6 +3,25 @@
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
 
+# The stock (see stock.py): fetched while the machine's own sources are in use, listed for apt, and set aside.
+mkdir -p /srv/lab-stock/partial /etc/apt/stock.sources.d
+# shellcheck disable=SC2046 # one word a package
+apt-get install --yes --download-only --no-install-recommends -o Dir::Cache::archives=/srv/lab-stock \
+  $(cat /srv/lab-packages/stock)
+cd /srv/lab-stock
+rm -rf partial lock
+for deb in *.deb; do
+  dpkg-deb --field "$deb"
+  printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$deb" "$(stat -c %s "$deb")" "$(sha256sum "$deb" | cut -d' ' -f1)"
+done >Packages
+{
+  cat /srv/lab-packages/stock.release
+  printf 'SHA256:\n %s %s Packages\n' "$(sha256sum Packages | cut -d' ' -f1)" "$(stat -c %s Packages)"
+} >Release
+mv /srv/lab-packages/stock.sources /etc/apt/stock.sources.d/
+rm /srv/lab-packages/stock /srv/lab-packages/stock.release
+cd /
+
 # The machine's own sources lie aside until a test asks for them (host.use_mirror): tests must not depend on today's mirror.
 mkdir -p /etc/apt/machine.sources.d
 for file in /etc/apt/sources.list.d/*; do

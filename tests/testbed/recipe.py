@@ -8,7 +8,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.testbed import packages, repository
+from tests.testbed import packages, repository, stock
 from tests.testbed.errors import RoomError
 from tests.testbed.programs import run
 
@@ -57,7 +57,14 @@ class Recipe:
     @property
     def digest(self) -> str:
         """Names the result in the cache."""
-        makers = (Path(__file__), _PREPARE, Path(packages.__file__), Path(repository.__file__), self.sources)
+        makers = (
+            Path(__file__),
+            _PREPARE,
+            Path(packages.__file__),
+            Path(repository.__file__),
+            Path(stock.__file__),
+            self.sources,
+        )
         content = "\0".join([repr(self), *(file.read_text(encoding="utf-8") for file in makers)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -69,6 +76,9 @@ class Recipe:
             ("lab-demo.sources", repository.sources(self.codename)),
             ("installed", " ".join(packages.INSTALLED)),
             ("held", " ".join(packages.HELD)),
+            ("stock", " ".join(stock.PACKAGES)),
+            ("stock.sources", stock.sources()),
+            ("stock.release", "\n".join(stock.LABELS)),
         ):
             (demo / name).write_text(f"{text.rstrip()}\n", encoding="utf-8")
         (work / "apt.conf").write_text(self.options, encoding="utf-8")
