@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from lab_tool.canonical import Json
 from lab_tool.core.change_state import ChangeState, get_change
 from lab_tool.core.document import REQUEST_NAMESPACE, Change, Standing
-from lab_tool.core.gate import LONGEST_STANDING, LONGEST_WAIT, require_grant, require_person
+from lab_tool.core.gate import LONGEST_STANDING, LONGEST_WAIT, require_acts, require_grant, require_person
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.overrides import parse_overrides
 from lab_tool.core.people_watch import record_people
@@ -57,6 +57,7 @@ def request(settings: Settings, school: School, wish: Wish, key: Path, clock: Cl
     verb = VERBS.get(wish.verb)
     if verb is None:
         raise UsageError(f"there is no verb {wish.verb!r}; there are {', '.join(VERBS)}")
+    require_acts(verb.id)
     now = clock()
     person = identify(school, key, local_day(school, now))
     require_person(person)

@@ -16,7 +16,7 @@ from lab_tool.core.moved import listed
 from lab_tool.core.plan import Plan, what_moved
 from lab_tool.core.proof import require_signed
 from lab_tool.core.window import current_or_next, local_text
-from lab_tool.errors import RefusedError
+from lab_tool.errors import RefusedError, UsageError
 from lab_tool.rules import VERBS
 from lab_tool.school.model import Grant, Person, Risk, School
 from lab_tool.settings import Settings
@@ -72,6 +72,19 @@ def require_grant(
         lacking = f"{verb} of {risk} risk (only up to {best.up_to})"
     words = " or ".join(kind if kind != "emergency" else "run in an emergency" for kind in kinds)
     raise RefusedError(f"{person.id} may not {words} {lacking} (inventory/people.yml)")
+
+
+def require_may_plan(person: Person, verb: str, rooms: frozenset[str]) -> None:
+    """Refuse those who may neither request nor run it; what only reads may be run by auditors too."""
+    if VERBS[verb].reads and person.audit:
+        return
+    require_grant(person, ("request", "run"), verb, rooms)
+
+
+def require_acts(verb: str) -> None:
+    """Refuse to run, or ask approval for, a verb that only reads: it is never run but in check mode."""
+    if VERBS[verb].reads:
+        raise UsageError(f"{verb} changes nothing and needs no approval", next_command=f"lab {verb} --help")
 
 
 def require_may_approve(state: ChangeState, person: Person, key: str) -> None:

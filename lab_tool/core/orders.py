@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lab_tool.core.change_state import get_change
-from lab_tool.core.gate import find_standing, require_grant, require_runnable
+from lab_tool.core.gate import find_standing, require_acts, require_grant, require_may_plan, require_runnable
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.order import Order
 from lab_tool.core.people_watch import record_people
@@ -57,6 +57,7 @@ def make_order(desk: Desk, wish: Wish) -> Order:
         if wish.rooms or wish.hosts or wish.emergency:
             raise UsageError("a change names its hosts itself", next_command=f"lab run {wish.target}")
         return _approved(desk, wish.target)
+    require_acts(wish.target)
     if wish.emergency:
         return _emergency(desk, wish)
     return _standing(desk, wish.target, select_hosts(desk.school, wish.rooms, wish.hosts))
@@ -65,7 +66,7 @@ def make_order(desk: Desk, wish: Wish) -> Order:
 def rehearsal(desk: Desk, plan: Plan) -> Order:
     """Check mode on the PCs of a plan: no approval, since nothing is changed, but somebody who may request or run."""
     actor = _actor(desk)
-    require_grant(actor, ("request", "run"), plan.verb, frozenset(host.room for host in _planned(desk.school, plan)))
+    require_may_plan(actor, plan.verb, frozenset(host.room for host in _planned(desk.school, plan)))
     return Order(plan, _planned(desk.school, plan), actor, desk.key, check=True)
 
 

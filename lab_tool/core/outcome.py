@@ -43,18 +43,24 @@ class _Trace:
     changed: list[str] = field(default_factory=list)
     failure: str = ""
     unreachable: str = ""
-    evidence: Mapping[str, Any] | None = None
+    evidence: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     evidence_at: int = -1
 
 
-def outcomes(expected: Sequence[str], excluded: Mapping[str, str], entries: Iterable[Entry]) -> dict[str, Outcome]:
-    """Exactly one outcome for every expected and every excluded host (name -> reason), in the order given."""
+def outcomes(
+    expected: Sequence[str], excluded: Mapping[str, str], entries: Iterable[Entry], wanted: Sequence[str] = ()
+) -> dict[str, Outcome]:
+    """Exactly one outcome for every expected and every excluded host (name -> reason), in the order given.
+
+    `wanted` are the verbs whose evidence each host has to give (none: any evidence does).
+    """
     traces = {host: _Trace() for host in expected}
     told = list(entries)
     for at, entry in enumerate(told):
         _follow(traces, entry, at)
     cut = _cut_off(told)
-    judged = {host: _judge(trace, cut, told[cut].body["task"] if cut >= 0 else "") for host, trace in traces.items()}
+    cut_task = told[cut].body["task"] if cut >= 0 else ""
+    judged = {host: _judge(trace, cut, cut_task, wanted) for host, trace in traces.items()}
     return judged | {host: Outcome("deferred", reason) for host, reason in excluded.items()}
 
 
@@ -112,29 +118,52 @@ def _follow(traces: Mapping[str, _Trace], entry: Entry, at: int) -> None:
         elif entry.kind == "evidence.read":
             # Read after whatever failed before it, so that failure was rescued.
             trace.reached, trace.failure, trace.unreachable = True, "", ""
-            trace.evidence, trace.evidence_at = entry.body["evidence"], at
+            evidence = entry.body["evidence"]
+            trace.evidence[str(evidence.get("verb", ""))], trace.evidence_at = evidence, at
 
 
-def _judge(trace: _Trace, cut: int, cut_task: str) -> Outcome:
+def _judge(trace: _Trace, cut: int, cut_task: str, wanted: Sequence[str]) -> Outcome:
     """`cut` is where a task stands that has no end (-1: none): what was read back before it proves nothing any more."""
     changed = tuple(trace.changed)
-    evidence = trace.evidence or {}
-    values = evidence.get("values", {})
-    verdict, reason = evidence.get("outcome"), str(evidence.get("reason", ""))
+    values = _values(trace, wanted)
     if trace.unreachable:
         return Outcome("unreachable", trace.unreachable, changed, values)
-    if verdict == "failed":
-        return Outcome("failed", reason, changed, values)
+    failed = _reasons(trace, "failed")
+    if failed is not None:
+        return Outcome("failed", failed, changed, values)
     if trace.failure:
         return Outcome("failed", trace.failure, changed, values)
-    if trace.evidence is None:
-        if trace.reached:
-            return Outcome("failed", "the outcome was not read back", changed)
+    if not trace.evidence and not trace.reached:
         return Outcome("missing", "no result came from it")
+    unread = [verb for verb in wanted if verb not in trace.evidence]
+    if unread or not trace.evidence:
+        of = f" of {', '.join(unread)}" if len(wanted) > 1 else ""
+        return Outcome("failed", f"the outcome{of} was not read back", changed, values)
     if cut > trace.evidence_at:
         return Outcome("failed", f"cut off in: {cut_task}", changed, values)
-    if verdict == "ok":
-        return Outcome("changed" if changed else "ok", reason, changed, values)
-    if verdict == "deferred":
-        return Outcome("deferred", reason, changed, values)
-    return Outcome("failed", f"evidence with an unknown outcome: {verdict}", changed, values)
+    odd = {str(evidence.get("outcome")) for evidence in trace.evidence.values()} - {"ok", "deferred"}
+    if odd:
+        return Outcome("failed", f"evidence with an unknown outcome: {min(odd)}", changed, values)
+    deferred = _reasons(trace, "deferred")
+    if deferred is not None:
+        return Outcome("deferred", deferred, changed, values)
+    return Outcome("changed" if changed else "ok", _reasons(trace, "ok") or "", changed, values)
+
+
+def _reasons(trace: _Trace, verdict: str) -> str | None:
+    """The reasons of the evidence with that verdict, of which verb where there are several; None if there is none."""
+    found = {verb: str(e.get("reason", "")) for verb, e in trace.evidence.items() if e.get("outcome") == verdict}
+    if not found:
+        return None
+    if len(trace.evidence) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"{verb}: {reason}" for verb, reason in found.items() if reason)
+
+
+def _values(trace: _Trace, wanted: Sequence[str]) -> Mapping[str, Any]:
+    """The values read back; by verb where several are wanted."""
+    if len(wanted) > 1:
+        return {verb: evidence.get("values", {}) for verb, evidence in trace.evidence.items()}
+    evidence = next(reversed(trace.evidence.values()), {})
+    values: Mapping[str, Any] = evidence.get("values", {})
+    return values

@@ -55,10 +55,12 @@ def check_overrides(project: Path, verb: Verb, overrides: Mapping[str, Json]) ->
 
 
 def _options(project: Path, verb: Verb) -> Options:
+    if not verb.role:
+        return {}
     path = project / "roles" / verb.role / "meta" / "argument_specs.yml"
     try:
         specs = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        options: Options = specs["argument_specs"]["main"]["options"]
+        options: Options = specs["argument_specs"][verb.entry]["options"]
     except FileNotFoundError:
         return {}
     except (yaml.YAMLError, KeyError, TypeError) as error:
@@ -69,7 +71,7 @@ def _options(project: Path, verb: Verb) -> Options:
 def _option(options: Options, verb: Verb, name: str) -> Mapping[str, Any]:
     public = sorted(name for name, option in options.items() if not name.startswith("_") and not option.get("no_log"))
     if name not in public:
-        raise UsageError(f"the role {verb.role} takes no setting {name!r}; it takes {', '.join(public) or 'none'}")
+        raise UsageError(f"{verb.id} takes no setting {name!r}; it takes {', '.join(public) or 'none'}")
     return options[name]
 
 

@@ -13,6 +13,7 @@ from lab_tool.core.playbook import PlayEnd
 from lab_tool.errors import LabError
 from lab_tool.log.checkpoint import Published
 from lab_tool.log.query import Query, find
+from lab_tool.rules import VERBS
 from lab_tool.school.model import School
 from lab_tool.settings import Settings
 
@@ -61,7 +62,7 @@ def reckon(settings: Settings, school: School, run: str, order: Order, end: Play
     """Outcomes from the log alone, and whether what ran is what was planned."""
     entries = find(settings.log, Query(run=run))
     names = [host.name for host in order.hosts]
-    result = outcomes(names, dict(order.plan.excluded), entries)
+    result = outcomes(names, dict(order.plan.excluded), entries, VERBS[order.plan.verb].evidence)
     kinds = {entry.kind for entry in entries}
     whole = "recorder.finished" in kinds
     return RunResult(

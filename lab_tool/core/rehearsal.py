@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from lab_tool.core.gate import require_grant
+from lab_tool.core.gate import require_may_plan
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.overrides import parse_overrides
 from lab_tool.core.people_watch import record_people
@@ -41,7 +41,7 @@ def plan_on_record(
         raise UsageError(f"there is no verb {verb!r}; there are {', '.join(VERBS)}", next_command="lab plan --help")
     person = identify(school, key, local_day(school, clock()))
     chosen = select_hosts(school, rooms, hosts)
-    require_grant(person, ("request", "run"), verb, frozenset(host.room for host in chosen))
+    require_may_plan(person, verb, frozenset(host.room for host in chosen))
     values = parse_overrides(settings.project, VERBS[verb], overrides)
     plan = make_plan(settings, school, verb, tuple(host.name for host in chosen), values)
     signature = sign(plan.signed, key, PLAN_NAMESPACE)

@@ -11,6 +11,7 @@ from lab_tool.errors import RefusedError, UsageError
 from lab_tool.log.entry import Entry, Subject
 from lab_tool.log.query import Query, find
 from lab_tool.log.store import LOG_ITSELF, LogStore
+from lab_tool.rules import VERBS
 from lab_tool.settings import Settings
 
 
@@ -34,7 +35,9 @@ def unfinished(settings: Settings, store: LogStore, run: str) -> Unfinished:
         raise UsageError(f"there is no run {run}", next_command="lab log show --kind run.started")
     if is_held(settings.locks, started.subject.hosts, run):
         raise RefusedError(f"{run} is still going on", next_command=f"lab log show --run {run}")
-    result = outcomes(started.subject.hosts, started.body.get("excluded", {}), entries)
+    verb = VERBS.get(started.body.get("intent", {}).get("verb", ""))
+    wanted = verb.evidence if verb else ()
+    result = outcomes(started.subject.hosts, started.body.get("excluded", {}), entries, wanted)
     if not any(entry.kind in ("run.finished", "run.interrupted") for entry in entries):
         subject = Subject(started.subject.change, run, started.subject.hosts, started.subject.rooms)
         told: dict[str, Json] = {host: outcome.as_json() for host, outcome in result.items()}

@@ -13,8 +13,11 @@ from lab_tool.school.model import Risk, Text
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """Something done to machines. `playbook` is a path in the project, `risk` the least a change of it has, `until` the
-    role's input that takes the end of the window (UTC, seconds), or empty.
+    """Something done to machines. `playbook` is a path in the project, `risk` the least a change of it has.
+
+    `role` is the one whose inputs a plan may set, as documented at the entry point `entry`; empty where a plan sets
+    none. `until` is the input that takes the end of the window (UTC, seconds), or empty. `evidence` names the verbs whose
+    outcome has to be read back from a host. One that only `reads` is run in check mode and nowhere else.
     """
 
     id: str
@@ -24,6 +27,9 @@ class Verb:
     risk: Risk
     rules: tuple[str, ...]
     until: str
+    entry: str
+    evidence: tuple[str, ...]
+    reads: bool
 
 
 def _load_verbs() -> dict[str, Verb]:
@@ -33,10 +39,13 @@ def _load_verbs() -> dict[str, Verb]:
             id=name,
             name=Text(**fields["name"]),
             playbook=fields["playbook"],
-            role=fields["role"],
+            role=fields.get("role", ""),
             risk=fields["risk"],
             rules=tuple(fields["rules"]),
             until=fields.get("until", ""),
+            entry=fields.get("entry", "main"),
+            evidence=tuple(fields.get("evidence", (name,))),
+            reads=fields.get("reads", False),
         )
         for name, fields in yaml.load(text, Loader=yaml.CSafeLoader).items()
     }

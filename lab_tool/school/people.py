@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import date
 
+from lab_tool.rules import VERBS
 from lab_tool.school.files import Document
 from lab_tool.school.keys import KeyLineError, key_identity
 from lab_tool.school.model import Grant, Key, Person
 from lab_tool.school.problem import Problem, did_you_mean
 from lab_tool.school.rooms import text
-from lab_tool.school.shapes import ALL, VERBS, GrantShape, KeyShape, PeopleShape, PersonShape
+from lab_tool.school.shapes import ALL, GrantShape, KeyShape, PeopleShape, PersonShape
 
 GRANTS = ("request", "approve", "run", "emergency")
 NOTHING = Grant(frozenset(), frozenset())
@@ -105,7 +106,7 @@ def _check_grants(
 def _grant(shape: GrantShape | None, rooms: Collection[str]) -> Grant:
     if shape is None:
         return NOTHING
-    verbs = VERBS if shape.verbs == [ALL] else shape.verbs
+    verbs = tuple(VERBS) if shape.verbs == [ALL] else shape.verbs
     return Grant(frozenset(verbs), frozenset(rooms if shape.rooms == [ALL] else shape.rooms), shape.up_to)
 
 

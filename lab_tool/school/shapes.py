@@ -28,7 +28,6 @@ from lab_tool.school.patterns import (
     Witness,
 )
 
-VERBS = ("image", "patch", "virus_scan", "lockdown", "backup")
 ALL = "all"
 KINDS = (
     "computer_lab",

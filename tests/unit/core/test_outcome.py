@@ -43,6 +43,34 @@ LATER = entry("evidence.read", {"evidence": {"outcome": "deferred", "reason": "u
 ODD = entry("evidence.read", {"evidence": {"outcome": "splendid"}}, HOST)
 
 
+def read(verb: str, outcome: str, reason: str = "") -> Entry:
+    """Evidence of one of several verbs."""
+    evidence = {"verb": verb, "outcome": outcome, "reason": reason, "values": {}}
+    return entry("evidence.read", {"evidence": evidence}, HOST)
+
+
+@pytest.mark.parametrize(
+    ("entries", "outcome", "reason"),
+    [
+        ([read("patch", "ok"), read("backup", "ok")], "ok", ""),
+        ([read("patch", "ok")], "failed", "the outcome of backup was not read back"),
+        ([read("patch", "ok"), read("backup", "failed", "full")], "failed", "backup: full"),
+        ([read("patch", "deferred", "in use"), read("backup", "ok")], "deferred", "patch: in use"),
+        ([read("patch", "deferred", "in use"), read("backup", "failed", "full")], "failed", "backup: full"),
+        ([CHANGED, read("patch", "ok"), read("backup", "ok", "1 file")], "changed", "backup: 1 file"),
+        ([], "missing", "no result came from it"),
+    ],
+)
+def test_of_several_verbs_each_has_to_be_read_back(entries: list[Entry], outcome: str, reason: str) -> None:
+    result = outcomes([HOST], {}, entries, ("patch", "backup"))[HOST]
+    assert (result.outcome, result.reason) == (outcome, reason)
+
+
+def test_evidence_of_another_verb_proves_nothing() -> None:
+    result = outcomes([HOST], {}, [read("patch", "ok")], ("lockdown",))[HOST]
+    assert (result.outcome, result.reason) == ("failed", "the outcome was not read back")
+
+
 @pytest.mark.parametrize(
     ("entries", "outcome", "reason"),
     [

@@ -19,7 +19,6 @@ from lab_tool.core.plan import Plan, keep_plan, make_plan, read_plan, what_moved
 from lab_tool.errors import LabError, UsageError, VerificationError
 from lab_tool.rules import VERBS, Verb
 from lab_tool.school.load import load_school
-from lab_tool.school.shapes import VERBS as SCHOOL_VERBS
 from lab_tool.settings import PROJECT, Settings
 from tests.support.office import Office, room
 
@@ -34,9 +33,6 @@ def write(path: Path, text: str) -> Path:
 
 
 class TestVerbs:
-    def test_are_those_people_are_granted(self) -> None:
-        assert set(VERBS) == set(SCHOOL_VERBS)
-
     def test_say_what_they_are(self) -> None:
         assert PATCH.playbook == "playbooks/patch.yml"
         assert PATCH.rules == ("B2",)
