@@ -16,8 +16,8 @@ class Verb:
     """Something done to machines. `playbook` is a path in the project, `risk` the least a change of it has.
 
     `role` is the one whose inputs a plan may set, as documented at the entry point `entry`; empty where a plan sets
-    none. `until` is the input that takes the end of the window (UTC, seconds), or empty. `evidence` names the verbs whose
-    outcome has to be read back from a host. One that only `reads` is run in check mode and nowhere else.
+    none. `until` is the input that takes the end of the window (UTC, seconds), or empty. `evidence` names the verbs
+    whose outcome has to be read back from a host. One that only `reads` is run in check mode and nowhere else.
     """
 
     id: str
