@@ -42,6 +42,7 @@ def populate(inventory: Any, school: School) -> None:
     everybody = inventory.groups["all"]
     for name, value in (("lab_canary", False), ("lab_out_of_order", ""), ("lab_mac", ""), ("lab_asset", "")):
         everybody.set_variable(name, value)
+    everybody.set_variable("lab_time_zone", school.time_zone)
     _make_groups(inventory, school)
     for room in school.rooms.values():
         _add_room(inventory, room)

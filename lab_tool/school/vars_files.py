@@ -46,6 +46,7 @@ RESERVED = frozenset(
         "lab_profile",
         "lab_room",
         "lab_seat",
+        "lab_time_zone",
     }
 )
 # Ansible starts these, or loads them, on the control node.

@@ -27,7 +27,8 @@ description:
     text, which Ansible does not template.
   - "Groups: C(campus_*), C(building_*), C(room_*), C(kind_*), C(os_*), C(profile_*) and C(ring_canary)."
   - "Variables: C(ansible_host), C(lab_room), C(lab_seat), C(lab_campus), C(lab_building), C(lab_kind), C(lab_profile),
-    C(lab_os), C(lab_canary), C(lab_mac), C(lab_asset), C(lab_out_of_order); C(lab_address6) in rooms that have IPv6."
+    C(lab_os), C(lab_canary), C(lab_mac), C(lab_asset), C(lab_out_of_order), C(lab_time_zone); C(lab_address6) in rooms
+    that have IPv6."
 options:
   plugin:
     description: Marks the source as one for this plugin.

@@ -68,6 +68,7 @@ def test_variables(inventory: Path) -> None:
         "lab_profile": "student",
         "lab_room": "a301",
         "lab_seat": 1,
+        "lab_time_zone": "Asia/Shanghai",
     }
     assert variables["a301-03"]["lab_out_of_order"] == "monitor at repair"
     assert variables["a301-04"]["lab_profile"] == "teacher"
