@@ -15,7 +15,7 @@ from lab_tool.errors import UsageError
 from lab_tool.log.entry import Subject
 from lab_tool.log.store import LogStore
 from lab_tool.rules import VERBS
-from lab_tool.school.model import School
+from lab_tool.school.model import Person, School
 from lab_tool.school.select import select_hosts
 from lab_tool.settings import Settings
 from lab_tool.signature import public_line, sign
@@ -32,8 +32,11 @@ def plan_on_record(
     overrides: Sequence[str],
     key: Path,
     clock: Callable[[], datetime],
+    before: Callable[[Plan, Person], None] = lambda plan, person: None,
 ) -> Plan:
     """Make a plan for what was typed (`overrides` are KEY=VALUE texts), keep it, and record who made it, signed.
+
+    `before` is called with it and whoever made it, just before it is on record.
 
     Raises `UsageError` for what makes no sense, `RefusedError` for those who may neither request nor run it.
     """
@@ -46,6 +49,7 @@ def plan_on_record(
     plan = make_plan(settings, school, verb, tuple(host.name for host in chosen), values)
     signature = sign(plan.signed, key, PLAN_NAMESPACE)
     record_people(settings, school, clock)
+    before(plan, person)
     keep_plan(settings, plan)
     subject = Subject("", "", plan.asked, plan.rooms, VERBS[verb].rules)
     body = {"digest": plan.digest, **plan.as_json(), "signature": signature, "key": public_line(key)}

@@ -17,8 +17,8 @@ description:
   - Reads the PC's own records and the kernel's tables, and names each difference as a finding. Changes nothing.
   - The outcome is C(ok) when everything could be read; findings are values, not failures. It is C(failed) where a part
     could not be read, with the findings of the others.
-  - A finding may name a local account, since that is what is found. No names of people, no file contents, no arguments of
-    programs are read or told.
+  - A finding may name a local account, since that is what is found. No names of people, no file contents, no arguments
+    of programs are told.
 author: lab-tool
 attributes:
   check_mode:
@@ -102,7 +102,7 @@ options:
         elements: str
         default: []
       setuid:
-        description: Files that may have a set-user-ID or set-group-ID bit (shell patterns), with their path below C(/usr).
+        description: Files that may have a set-user-ID or set-group-ID bit (shell patterns), as paths below C(/usr).
         type: list
         elements: str
         default: []
@@ -180,7 +180,7 @@ EXPECTED = {
     "now": {"type": "int", "required": True},
 }
 LISTS = ("packages", "ports", "accounts", "admins", "admin_groups", "setuid", "interfaces")
-STANDARD: dict[str, Any] = {**{name: LIST for name in LISTS}, "clock_seconds": {"type": "int", "default": 60}}
+STANDARD: dict[str, Any] = {**dict.fromkeys(LISTS, LIST), "clock_seconds": {"type": "int", "default": 60}}
 
 
 def main() -> None:
@@ -195,7 +195,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     now = int(time.time())
-    failure, values = module.params["failure"], {}
+    failure: str = module.params["failure"]
+    values: dict[str, Any] = {}
     if not failure:
         failure, values = _read(module, now)
     outcome = "failed" if failure else "ok"

@@ -38,7 +38,7 @@ def beyond(found: Sequence[Account], allowed: Sequence[str]) -> Iterator[Finding
     for account in found:
         if account.uid == 0 and account.name != "root":
             yield Finding("admin", "root alone has user id 0", account.name, f"uid0:{account.name}")
-        person = FIRST_PERSON <= account.uid and account.uid != NOBODY
+        person = account.uid >= FIRST_PERSON and account.uid != NOBODY
         logs_in = account.uid != 0 and not account.shell.endswith(NO_LOGIN)
         if (person or logs_in) and not _named(account.name, allowed):
             yield Finding("account", "no such account", f"{account.name}, user id {account.uid}", account.name)

@@ -74,7 +74,7 @@ def servers(paths: Sequence[str] = RESOLVERS) -> list[str]:
 def compare(
     wanted: Wanted, found: Sequence[Address], routes: Sequence[str], dns: Sequence[str], ignored: Sequence[str]
 ) -> Iterator[Finding]:
-    """What is not as the inventory has it; `ignored` are patterns of interfaces whose further addresses don't matter."""
+    """What is not as the inventory has it; `ignored`: patterns of interfaces whose further addresses don't matter."""
     own = [each for each in found if each.text == wanted.address]
     listed = ", ".join(f"{each.text} on {each.interface}" for each in found if not each.made_up)
     if not own:

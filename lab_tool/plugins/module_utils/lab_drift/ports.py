@@ -54,7 +54,7 @@ def read(table: str, text: str, of_clients: range) -> list[Port]:
 
 
 def beyond(ports: Sequence[Port], allowed: Sequence[str], programs: Mapping[int, str]) -> Iterator[Finding]:
-    """Those that no item of `allowed` (`tcp/22`, `udp/5000-5010`) names. Raises `ValueError` for an item it can't read."""
+    """Those that no item of `allowed` (`tcp/22`, `udp/5000-5010`) names. Raises `ValueError` for a bad item."""
     ranges = [_range(item) for item in allowed]
     where: dict[tuple[str, int], list[Port]] = {}
     for port in ports:

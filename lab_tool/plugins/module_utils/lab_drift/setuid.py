@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,7 +27,7 @@ def places(mounts: Path = MOUNTS) -> list[str]:
         if "nosuid" in options.split(",") or (kind not in DISKS and path != "/"):
             continue
         try:
-            device = os.stat(path).st_dev
+            device = Path(path).stat().st_dev
         except OSError:
             continue
         if device not in seen:
