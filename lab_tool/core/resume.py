@@ -41,7 +41,8 @@ def unfinished(settings: Settings, store: LogStore, run: str) -> Unfinished:
     if not any(entry.kind in ("run.finished", "run.interrupted") for entry in entries):
         subject = Subject(started.subject.change, run, started.subject.hosts, started.subject.rooms)
         told: dict[str, Json] = {host: outcome.as_json() for host, outcome in result.items()}
-        body: dict[str, Json] = {**reach(started.subject.hosts, entries, result), "outcomes": told}
+        ended: dict[str, Json] = {"verb": verb.id if verb else "", "check": bool(started.body.get("check"))}
+        body: dict[str, Json] = {**ended, **reach(started.subject.hosts, entries, result), "outcomes": told}
         store.append(actor=LOG_ITSELF, kind="run.interrupted", subject=subject, body=body)
     if started.body.get("outside") or started.body["check"]:
         raise UsageError(f"{run} was a check or outside procedure: it can't be resumed", next_command="lab run CHANGE")

@@ -54,8 +54,13 @@ def execute(settings: Settings, school: School, order: Order, progress: Progress
         store.append(actor=order.actor.id, kind="run.started", subject=subject, body=_beginning(settings, run, order))
         end = _play(settings, run, order, locks, progress, stop)
         result = reckon(settings, school, run, order, end, interrupted=stop.asked)
-        store.append(actor=order.actor.id, kind="run.finished", subject=subject, body=result.as_body(end.code))
+        store.append(actor=order.actor.id, kind="run.finished", subject=subject, body=_end(order, result, end))
     return replace(result, published=_publish(settings, school, clock))
+
+
+def _end(order: Order, result: RunResult, end: PlayEnd) -> dict[str, Json]:
+    """The body of `run.finished`."""
+    return {"verb": order.plan.verb, **result.as_body(end.code)}
 
 
 def _play(

@@ -13,7 +13,7 @@ from lab_tool.log.derived import derived_folder
 from lab_tool.log.entry import Entry, leaf_hash, read_line
 from lab_tool.log.store import ENTRIES, refuse_if_emptied, settled_size
 
-SCHEMA = 1
+SCHEMA = 2
 TABLES = """
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, start INTEGER NOT NULL, length INTEGER NOT NULL, time TEXT NOT NULL,
                     hash BLOB NOT NULL);
@@ -26,6 +26,8 @@ BATCH = 50_000
 UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, OSError)
 # Who an entry is by or about: its actor, and the persons its body, or the approval in it, names.
 PERSON_FIELDS = ("person", "requester", "approver")
+# The kinds that say what became of every host of a run.
+ENDS = ("run.finished", "run.interrupted")
 
 
 @contextmanager
@@ -57,7 +59,22 @@ def terms(entry: Entry) -> set[tuple[str, str]]:
         found += [("person", part[key]) for key in PERSON_FIELDS if isinstance(part.get(key), str)]
     for field, values in (("host", subject.hosts), ("room", subject.rooms), ("rule", subject.rules)):
         found += [(field, value) for value in values]
+    found += _by_host(entry)
     return {(field, text_key(value)) for field, value in found if value}
+
+
+def _by_host(entry: Entry) -> Iterator[tuple[str, str]]:
+    """How a run ended on each host, and what was read back from it, by verb: so that the newest of each is found
+    without reading the others. Rehearsals stand apart.
+    """
+    body, rehearsed = entry.body, "rehearsed_" if entry.body.get("check") is True else ""
+    evidence = body.get("evidence")
+    if entry.kind == "evidence.read" and isinstance(evidence, dict):
+        for host in entry.subject.hosts:
+            yield f"{rehearsed}evidence", f"{evidence.get('verb')} {evidence.get('outcome')} {host}"
+    elif entry.kind in ENDS:
+        for host in entry.subject.hosts:
+            yield f"{rehearsed}end", f"{body.get('verb')} {host}"
 
 
 def read_all(directory: Path, size: int, marks: tuple[bytes, ...] = ()) -> Iterator[Entry]:

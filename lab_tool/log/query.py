@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,10 @@ from lab_tool.log.entry import LONGEST_LINE, Entry, read_line
 from lab_tool.log.index import UNREADABLE, open_index, read_all, terms, text_key
 from lab_tool.log.store import ENTRIES, settled_size
 
+NEWEST = """
+SELECT seq, start, length, hash FROM entry WHERE seq =
+(SELECT max(seq) FROM posting WHERE term = (SELECT id FROM term WHERE field = ? AND value = ?))
+"""
 FIELDS = ("change", "run", "host", "room", "person", "rule")
 
 
@@ -52,6 +56,22 @@ def scan(directory: Path, query: Query) -> list[Entry]:
         marks = tuple(b'"kind":"' + (kind[:-1] if kind.endswith("*") else f'{kind}"').encode() for kind in query.kinds)
         found.extend(entry for entry in read_all(directory, size, marks) if _fits(entry, query))
     return list(found)
+
+
+def newest(directory: Path, terms: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+    """The last entry that the index holds under each of the terms (field, value), where there is one."""
+    found: dict[tuple[str, str], Entry] = {}
+    with open_index(directory) as index:
+        if index is None:
+            return found
+        read: dict[int, Entry] = {}
+        with (directory / ENTRIES).open("rb") as file:
+            for field, value in terms:
+                row = index.execute(NEWEST, (field, text_key(value))).fetchone()
+                if row:
+                    read[row[0]] = read.get(row[0]) or _read(file, row, directory)[0]
+                    found[field, value] = read[row[0]]
+    return found
 
 
 def line_of(directory: Path, seq: int) -> bytes | None:

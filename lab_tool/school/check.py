@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
+from lab_tool.rules.limits import LIMITS
 from lab_tool.school.files import Document
 from lab_tool.school.model import Host
 from lab_tool.school.people import check_keys
@@ -62,6 +63,9 @@ def check_site(document: Document, site: SiteShape) -> Iterator[Problem]:
         if not available_timezones():
             what, fix = "this machine knows no time zones", "Run: apt-get install tzdata"
         yield document.problem(("time_zone",), what, fix)
+    for name in site.limits:
+        if name not in LIMITS:
+            yield document.problem(("limits", name), f"no limit is named {name!r}", did_you_mean(name, LIMITS))
     yield from check_keys(document, ("log", "keys"), site.log.keys, "the log", {})
     for at, place in enumerate(site.log.second_places):
         if len(place.targets()) != 1:

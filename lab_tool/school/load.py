@@ -45,6 +45,26 @@ def load_school(inventory: Path) -> School:
     return _school(site, make_people(people, names), rooms)
 
 
+def load_people(inventory: Path) -> tuple[dict[str, Person], str]:
+    """The people, whose grants name no rooms here, and the school's time zone: without reading a single room.
+
+    Raises `InventoryError`.
+    """
+    label = _label(inventory)
+    site_document, problems = read_document(inventory / "site.yml", f"{label}/site.yml")
+    document, faults = read_document(inventory / "people.yml", f"{label}/people.yml")
+    problems += faults
+    site, faults = fit(site_document, SiteShape) if site_document else (None, [])
+    problems += faults
+    people, faults = fit(document, PeopleShape) if document else (None, [])
+    problems += faults
+    if document and people:
+        problems += check_people(document, people, None)
+    if problems or site is None or people is None:
+        raise InventoryError(problems)
+    return make_people(people, ()), site.time_zone
+
+
 def _label(inventory: Path) -> str:
     """The folder as a person would type it in the project's folder."""
     full = inventory.absolute()
@@ -94,4 +114,5 @@ def _school(site: SiteShape, people: dict[str, Person], rooms: list[RoomFile]) -
         buildings={name: text(shape.name) for name, shape in site.buildings.items()},
         profiles={name: text(shape) for name, shape in site.profiles.items()},
         systems={name: System(text(shape), shape.connection) for name, shape in site.systems.items()},
+        limits=site.limits,
     )

@@ -118,7 +118,7 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class School:
-    """The whole inventory. Mappings are keyed by id and in file order."""
+    """The whole inventory. Mappings are keyed by id and in file order. `limits` are days, where not the usual."""
 
     name: Text
     time_zone: str
@@ -129,6 +129,7 @@ class School:
     buildings: Mapping[str, Text] = field(default_factory=dict)
     profiles: Mapping[str, Text] = field(default_factory=dict)
     systems: Mapping[str, System] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     def host(self, name: str) -> Host | None:
         """The host of that name, or None."""

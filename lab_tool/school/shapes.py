@@ -175,6 +175,7 @@ class SiteShape(Shape):
     profiles: dict[Id, TextShape]
     systems: dict[Id, SystemShape]
     log: LogShape
+    limits: dict[Id, Annotated[int, Field(ge=0, le=3660)]] = {}
 
 
 def _listed(value: Any) -> Any:

@@ -1,0 +1,200 @@
+"""How each machine stands, by the log and the inventory alone: what is overdue, what went wrong, what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from lab_tool.clock import parse_utc
+from lab_tool.core.outcome import BAD
+from lab_tool.log.entry import Entry
+from lab_tool.log.query import Query, find, newest
+from lab_tool.rules import VERBS
+from lab_tool.rules.limits import LIMITS
+from lab_tool.school.model import Host, Room, School
+from lab_tool.settings import Settings
+
+Level = Literal["ok", "yellow", "red", "out_of_order"]
+LEVELS: tuple[Level, ...] = ("ok", "yellow", "red")
+CauseName = Literal["ended", "never", "late", "control", "quarantine", "found", "shown"]
+# The outcomes of evidence that tells what a machine is like; what was put off tells nothing.
+TELLING = ("ok", "failed")
+PASSWORD, SHOWN = "admin_password", "password.shown"
+SCAN, DRIFT = "virus_scan", "drift"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a seat is not well: what about which verb, and as far as it fits, how many days, how many, in which words."""
+
+    what: CauseName
+    level: Level
+    verb: str
+    days: int = 0
+    count: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A machine. `ages` are whole days since the last good result by verb (None: never, no key: not asked for);
+    `causes` the worst first; `findings` of the last drift check, `quarantine` of the last scan as they were read back.
+    """
+
+    host: Host
+    level: Level
+    causes: tuple[Cause, ...]
+    ages: Mapping[str, int | None]
+    findings: tuple[Mapping[str, Any], ...]
+    quarantine: tuple[Mapping[str, Any], ...]
+    waivers: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The last entries about one machine: by verb, good evidence, telling evidence, and the end of a run."""
+
+    good: Mapping[str, Entry]
+    told: Mapping[str, Entry]
+    ends: Mapping[str, Entry]
+    shown: Entry | None
+
+
+def statuses(settings: Settings, school: School, rooms: Sequence[Room], now: datetime) -> dict[str, tuple[Seat, ...]]:
+    """The seats of each room, in seat order."""
+    hosts = [host for room in rooms for host in room.hosts]
+    known = _known(settings, hosts, rooms[0].id if len(rooms) == 1 else "")
+    return {room.id: tuple(_seat(school, host, known[host.name], now) for host in room.hosts) for room in rooms}
+
+
+def days_allowed(school: School, host: Host) -> dict[str, int]:
+    """The limits that hold for a machine, in days by verb."""
+    limits = {
+        verb: school.limits.get(verb, limit.days)
+        for verb, limit in LIMITS.items()
+        if not limit.profiles or host.profile in limit.profiles
+    }
+    return {verb: days for verb, days in limits.items() if days}
+
+
+def _known(settings: Settings, hosts: Sequence[Host], room: str) -> dict[str, _Known]:
+    """Everything the log knows of the machines that matters here: some thirty look-ups a machine, whatever its size."""
+    places = {verb: "rehearsed_" if VERBS[verb].reads else "" for verb in VERBS}
+    terms = [
+        term
+        for host in hosts
+        for verb, place in places.items()
+        for term in (
+            (f"{place}end", f"{verb} {host.name}"),
+            *((f"{place}evidence", f"{verb} {outcome} {host.name}") for outcome in TELLING),
+        )
+    ]
+    last = newest(settings.log, terms)
+    shown = {
+        name: entry for entry in find(settings.log, Query(kinds=(SHOWN,), room=room)) for name in entry.subject.hosts
+    }
+
+    def known(host: str) -> _Known:
+        evidence = {
+            (verb, outcome): entry
+            for verb, place in places.items()
+            for outcome in TELLING
+            if (entry := last.get((f"{place}evidence", f"{verb} {outcome} {host}")))
+        }
+        ends = {verb: last.get((f"{place}end", f"{verb} {host}")) for verb, place in places.items()}
+        told: dict[str, Entry] = {}
+        for (verb, _), entry in sorted(evidence.items(), key=lambda item: item[1].seq):
+            told[verb] = entry
+        return _Known(
+            good={verb: entry for (verb, outcome), entry in evidence.items() if outcome == "ok"},
+            told=told,
+            ends={verb: entry for verb, entry in ends.items() if entry},
+            shown=shown.get(host),
+        )
+
+    return {host.name: known(host.name) for host in hosts}
+
+
+def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
+    allowed = days_allowed(school, host)
+    values = {verb: _mapping(_mapping(entry.body.get("evidence")).get("values")) for verb, entry in known.told.items()}
+    findings = _mappings(values.get(DRIFT, {}).get("findings"))
+    quarantine = _mappings(values.get(SCAN, {}).get("quarantine"))
+    found = [
+        *_ends(host.name, known),
+        *_ages(allowed, known, now),
+        *_findings(values.get(DRIFT, {}), findings),
+        *([Cause("quarantine", "red", SCAN, count=len(quarantine))] if quarantine else ()),
+        *_shown(known),
+    ]
+    causes = tuple(sorted(found, key=lambda cause: -LEVELS.index(cause.level)))
+    level: Level = causes[0].level if causes else "ok"
+    ages = {verb: _age(known.good.get(verb), now) for verb in allowed}
+    return Seat(
+        host=host,
+        level="out_of_order" if host.out_of_order else level,
+        causes=causes,
+        ages={verb: age.days if age is not None else None for verb, age in ages.items()},
+        findings=findings,
+        quarantine=quarantine,
+        waivers=_mappings(values.get("lockdown", {}).get("waivers")),
+    )
+
+
+def _ends(host: str, known: _Known) -> Iterator[Cause]:
+    """Verbs whose last run went wrong here, unless a good result of the same was read back since."""
+    for verb, entry in known.ends.items():
+        end = _mapping(_mapping(entry.body.get("outcomes")).get(host))
+        outcome = str(end.get("outcome", ""))
+        since = [known.good[wanted].seq if wanted in known.good else -1 for wanted in VERBS[verb].evidence]
+        if outcome in BAD and min(since, default=-1) < entry.seq:
+            # A PC that was off is nothing unheard of; if it stays off, its results grow old.
+            level: Level = "yellow" if outcome == "unreachable" else "red"
+            yield Cause("ended", level, verb, text=outcome)
+
+
+def _ages(allowed: Mapping[str, int], known: _Known, now: datetime) -> Iterator[Cause]:
+    for verb, days in allowed.items():
+        age = _age(known.good.get(verb), now)
+        if age is None:
+            yield Cause("never", "red", verb)
+        elif age > timedelta(days=days):
+            level: Level = "red" if age > 2 * timedelta(days=days) else "yellow"
+            yield Cause("late", level, verb, days=age.days)
+
+
+def _findings(values: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
+    """What drift found, and apart from it the controls that are not in effect."""
+    wrong = [finding for finding in findings if finding.get("kind") == "control"]
+    if wrong:
+        yield Cause("control", "red", "lockdown", count=len(wrong))
+    red = _number(values.get("red")) - len(wrong)
+    total = red + _number(values.get("yellow"))
+    if total > 0:
+        yield Cause("found", "red" if red > 0 else "yellow", DRIFT, count=total)
+
+
+def _shown(known: _Known) -> Iterator[Cause]:
+    """A password that somebody has read since it was set."""
+    set_at = known.good[PASSWORD].seq if PASSWORD in known.good else -1
+    if known.shown and known.shown.seq > set_at:
+        yield Cause("shown", "yellow", PASSWORD)
+
+
+def _age(entry: Entry | None, now: datetime) -> timedelta | None:
+    """How long ago; never negative, since a clock may have been set back."""
+    return max(now - parse_utc(entry.time), timedelta()) if entry else None
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: Any) -> tuple[Mapping[str, Any], ...]:
+    return tuple(each for each in value if isinstance(each, Mapping)) if isinstance(value, list) else ()
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
