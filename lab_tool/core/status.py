@@ -22,7 +22,7 @@ CauseName = Literal["ended", "never", "late", "control", "quarantine", "found", 
 # The outcomes of evidence that tells what a machine is like; what was put off tells nothing.
 TELLING = ("ok", "failed")
 PASSWORD, SHOWN = "admin_password", "password.shown"
-SCAN, DRIFT = "virus_scan", "drift"
+SCAN, DRIFT, LOCKDOWN = "virus_scan", "drift", "lockdown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +122,11 @@ def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
     values = {verb: _mapping(_mapping(entry.body.get("evidence")).get("values")) for verb, entry in known.told.items()}
     findings = _mappings(values.get(DRIFT, {}).get("findings"))
     quarantine = _mappings(values.get(SCAN, {}).get("quarantine"))
+    wrong = _wrong_controls(known, values)
     found = [
         *_ends(host.name, known),
         *_ages(allowed, known, now),
+        *([Cause("control", "red", LOCKDOWN, count=wrong)] if wrong else ()),
         *_findings(values.get(DRIFT, {}), findings),
         *([Cause("quarantine", "red", SCAN, count=len(quarantine))] if quarantine else ()),
         *_shown(known),
@@ -139,7 +141,10 @@ def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
         ages={verb: age.days if age is not None else None for verb, age in ages.items()},
         findings=findings,
         quarantine=quarantine,
-        waivers=_mappings(values.get("lockdown", {}).get("waivers")),
+        waivers=tuple(
+            {"control": control, **_mapping(waiver)}
+            for control, waiver in _mapping(values.get(LOCKDOWN, {}).get("waived")).items()
+        ),
     )
 
 
@@ -166,14 +171,23 @@ def _ages(allowed: Mapping[str, int], known: _Known, now: datetime) -> Iterator[
 
 
 def _findings(values: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> Iterator[Cause]:
-    """What drift found, and apart from it the controls that are not in effect."""
-    wrong = [finding for finding in findings if finding.get("kind") == "control"]
-    if wrong:
-        yield Cause("control", "red", "lockdown", count=len(wrong))
-    red = _number(values.get("red")) - len(wrong)
+    """What drift found beside controls."""
+    red = _number(values.get("red")) - _controls(findings)
     total = red + _number(values.get("yellow"))
     if total > 0:
         yield Cause("found", "red" if red > 0 else "yellow", DRIFT, count=total)
+
+
+def _wrong_controls(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> int:
+    """How many controls are not in effect, by whoever looked last: the lock-down itself, or drift."""
+    locked, drifted = known.told.get(LOCKDOWN), known.told.get(DRIFT)
+    if locked and not (drifted and drifted.seq > locked.seq):
+        return len(_mapping(values[LOCKDOWN].get("wrong")))
+    return _controls(_mappings(values.get(DRIFT, {}).get("findings")))
+
+
+def _controls(findings: Sequence[Mapping[str, Any]]) -> int:
+    return sum(finding.get("kind") == "control" for finding in findings)
 
 
 def _shown(known: _Known) -> Iterator[Cause]:

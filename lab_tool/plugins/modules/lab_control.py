@@ -94,7 +94,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        with alone():
+        with alone(reads=module.check_mode or module.params["state"] == "checked"):
             results, guarded = _act(module)
     except (DefinitionError, OSError, ValueError) as error:
         module.fail_json(msg=f"controls: {error}")

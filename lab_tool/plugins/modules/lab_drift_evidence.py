@@ -116,10 +116,13 @@ options:
         type: int
         default: 60
   controls:
-    description: What the lock-down's checks say, a dict a control with its id C(control) and the texts C(wrong).
-    type: list
-    elements: dict
-    default: []
+    description: What M(lab_control) says is not in effect, its C(results).
+    type: dict
+    default: {}
+  unchecked:
+    description: Why the controls could not be checked, if they could not.
+    type: str
+    default: ""
   failure:
     description: What failed before this, if anything; the outcome is then C(failed).
     type: str
@@ -160,7 +163,7 @@ evidence:
       description: >
         findings (a list: id, kind, severity red or yellow, rule, expected, found; at most 60, the worst first); red and
         yellow (counts of all); untold (by kind: how many more there are); host_name, system and image (as the PC says);
-        controls (how many were checked); unread (by part: why it could not be read).
+        unread (by part: why it could not be read).
       type: dict
       returned: always
 """
@@ -189,7 +192,8 @@ def main() -> None:
         argument_spec={
             "expected": {"type": "dict", "options": EXPECTED},
             "standard": {"type": "dict", "options": STANDARD},
-            "controls": {"type": "list", "elements": "dict", "default": []},
+            "controls": {"type": "dict", "default": {}},
+            "unchecked": TEXT,
             "failure": TEXT,
         },
         supports_check_mode=True,
@@ -215,6 +219,8 @@ def _read(module: Any, now: int) -> tuple[str, dict[str, Any]]:
         if not supported():
             return "the drift of this system is not supported yet", {}
         values = compare(given["expected"], given["standard"], given["controls"], programs(module), now)
+        if given["unchecked"]:
+            values["unread"]["controls"] = short(given["unchecked"])
     except OSError as error:
         return f"the PC's records can't be read: {error}", {}
     unread = "; ".join(f"{part} ({why})" for part, why in values["unread"].items())

@@ -110,8 +110,11 @@ def journals() -> list[Journal]:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Nobody else changes controls meanwhile: not the guard, not a second run."""
+def alone(*, reads: bool = False) -> Iterator[None]:
+    """Nobody else changes controls meanwhile: not the guard, not a second run. Who only reads makes no folder."""
+    if reads and not ROOT.is_dir():
+        yield
+        return
     ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(ROOT / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

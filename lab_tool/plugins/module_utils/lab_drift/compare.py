@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ Run = Callable[..., "tuple[int, str, str]"]
 SUPPORTED = ("debian", "ubuntu")
 
 
-def compare(expected: Expected, standard: Expected, controls: Sequence[Any], run: Run, now: int) -> dict[str, Any]:
+def compare(expected: Expected, standard: Expected, controls: Expected, run: Run, now: int) -> dict[str, Any]:
     """The values for the log: what the PC is, the findings, and under `unread` the parts that could not be read."""
     findings: list[Finding] = []
     unread: dict[str, str] = {}
@@ -40,7 +40,7 @@ def compare(expected: Expected, standard: Expected, controls: Sequence[Any], run
             unread[name] = f"{type(error).__name__}: {error}"
     known = {"system": _system(), "host_name": os.uname().nodename}
     image = {} if "image" in unread else machine.image()
-    return {**known, "image": image, **told(findings), "controls": len(controls), "unread": unread}
+    return {**known, "image": image, **told(findings), "unread": unread}
 
 
 def supported() -> bool:
@@ -80,11 +80,11 @@ def _setuid(standard: Expected, run: Run) -> Iterator[Finding]:
     return setuid.beyond([path for path in out.split("\0") if path], standard["setuid"])
 
 
-def _controls(controls: Sequence[Any]) -> Iterator[Finding]:
+def _controls(controls: Expected) -> Iterator[Finding]:
     """What the lock-down's own checks say is not in effect."""
-    for each in controls:
-        if each["wrong"]:
-            yield Finding("control", "in effect", "; ".join(map(str, each["wrong"])), str(each["control"]))
+    for name, result in controls.items():
+        if result["wrong"]:
+            yield Finding("control", "in effect", "; ".join(map(str, result["wrong"])), name)
 
 
 def _said(run: Run, *command: str) -> str:
