@@ -15,6 +15,9 @@ COMMANDS = {
     "plan": "lab_tool.cli.plan",
     "change": "lab_tool.cli.change",
     "run": "lab_tool.cli.run",
+    "password": "lab_tool.cli.password",
+    "drift": "lab_tool.cli.drift",
+    "status": "lab_tool.cli.status",
     "log": "lab_tool.cli.log",
 }
 

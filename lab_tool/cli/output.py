@@ -28,6 +28,11 @@ class Output:
     json: bool
     language: Language
 
+    @property
+    def is_read_at_once(self) -> bool:
+        """Whether the answer goes to somebody who asked for it now: a terminal, or a program that wants JSON."""
+        return self.json or sys.stdout.isatty()
+
     def result(self, kind: str, data: Any) -> None:
         """Print the one versioned object that `--json` promises; nothing without `--json`."""
         if self.json:

@@ -35,11 +35,17 @@ def policies(settings: Settings, hosts: tuple[str, ...]) -> dict[str, HostPolicy
 
     Raises `LabError` when Ansible can't read the inventory, `UsageError` when it does not know a host.
     """
-    variables = _host_variables(settings)
-    unknown = [host for host in hosts if host not in variables]
-    if unknown:
-        raise UsageError(f"Ansible knows no host {', '.join(unknown[:10])}", next_command="ansible-inventory --graph")
+    variables = _known_variables(settings, hosts)
     return {host: _policy(variables[host]) for host in hosts}
+
+
+def variables_of(settings: Settings, hosts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Every variable of each host, as Ansible sees them; values that hold text are plain.
+
+    Raises as `policies` does.
+    """
+    variables = _known_variables(settings, hosts)
+    return {host: {name: _plain(value) for name, value in variables[host].items()} for host in hosts}
 
 
 def inventory_files(settings: Settings, rooms: tuple[str, ...]) -> dict[str, str]:
@@ -54,6 +60,14 @@ def inventory_files(settings: Settings, rooms: tuple[str, ...]) -> dict[str, str
     }
 
 
+def _known_variables(settings: Settings, hosts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    variables = _host_variables(settings)
+    unknown = [host for host in hosts if host not in variables]
+    if unknown:
+        raise UsageError(f"Ansible knows no host {', '.join(unknown[:10])}", next_command="ansible-inventory --graph")
+    return variables
+
+
 def _policy(variables: Mapping[str, Any]) -> HostPolicy:
     rest = {name: value for name, value in variables.items() if name not in IDENTITY | LEFT_OUT}
     # Not canonical JSON, which has no floats; this one is written and compared on one machine.
@@ -64,7 +78,13 @@ def _policy(variables: Mapping[str, Any]) -> HostPolicy:
 
 def _text(value: Any) -> str:
     """A plain value; Ansible wraps those that it must not read as templates."""
-    return str(value[UNSAFE]) if isinstance(value, dict) and UNSAFE in value else str(value)
+    return str(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return value[UNSAFE] if UNSAFE in value else {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
 
 
 def _host_variables(settings: Settings) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""Reading and setting a local account's password on a PC."""
