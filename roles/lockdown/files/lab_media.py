@@ -39,6 +39,7 @@ SYS = Path("/sys")
 MODULES = ("usb_storage", "uas")
 SHUT_MODULES = (*MODULES, "firewire_sbp2")
 STORAGE = "08"
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 SAFE = ("ro", "nosuid", "nodev", "noexec")
 # By what blkid calls it: the kernel's name, and options with which everybody can read and nothing is written.
 FILE_SYSTEMS = {
@@ -110,13 +111,14 @@ def decide(scanned: bool, grant: Grant | None, at: int, serial: str) -> str:
 def log(text: str, priority: int = syslog.LOG_WARNING) -> None:
     """One line in the journal, and on the terminal of who runs this by hand."""
     syslog.syslog(priority, text)
-    print(text, file=sys.stderr)
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
 
 
 def run(*argv: str) -> tuple[int, str]:
-    """Run a program; exit code and output."""
+    """Run a program; exit code and output. udev has no path of its own."""
     try:
-        done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        done = subprocess.run(argv, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError as error:
         return 127, str(error)
     return done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace").strip()
@@ -459,7 +461,7 @@ def check(what: str) -> int:
 
 def _wrong_modules() -> Iterator[str]:
     for module in SHUT_MODULES:
-        code, said = run("modprobe", "--dry-run", "--verbose", module)
+        code, said = run("modprobe", "--show-depends", module)
         # Where there is no such program, or no such module, none can be loaded by it.
         if "install /bin/false" not in said and not (code and ("not found" in said or code == 127)):
             yield f"the kernel would load {module}"
