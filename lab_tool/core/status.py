@@ -22,7 +22,7 @@ CauseName = Literal["ended", "never", "late", "control", "quarantine", "found", 
 # The outcomes of evidence that tells what a machine is like; what was put off tells nothing.
 TELLING = ("ok", "failed")
 PASSWORD, SHOWN = "admin_password", "password.shown"
-SCAN, DRIFT, LOCKDOWN = "virus_scan", "drift", "lockdown"
+SCAN, RESTORE, DRIFT, LOCKDOWN = "virus_scan", "virus_scan_restore", "drift", "lockdown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,14 @@ def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
     allowed = days_allowed(school, host)
     values = {verb: _mapping(_mapping(entry.body.get("evidence")).get("values")) for verb, entry in known.told.items()}
     findings = _mappings(values.get(DRIFT, {}).get("findings"))
-    quarantine = _mappings(values.get(SCAN, {}).get("quarantine"))
+    kept = _quarantine(known, values)
     wrong = _wrong_controls(known, values)
     found = [
         *_ends(host.name, known),
         *_ages(allowed, known, now),
         *([Cause("control", "red", LOCKDOWN, count=wrong)] if wrong else ()),
         *_findings(values.get(DRIFT, {}), findings),
-        *([Cause("quarantine", "red", SCAN, count=len(quarantine))] if quarantine else ()),
+        *([Cause("quarantine", "red", SCAN, count=_number(kept["quarantine_count"]))] if kept else ()),
         *_shown(known),
     ]
     causes = tuple(sorted(found, key=lambda cause: -LEVELS.index(cause.level)))
@@ -140,7 +140,7 @@ def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
         causes=causes,
         ages={verb: age.days if age is not None else None for verb, age in ages.items()},
         findings=findings,
-        quarantine=quarantine,
+        quarantine=_mappings(kept.get("quarantine")),
         waivers=tuple(
             {"control": control, **_mapping(waiver)}
             for control, waiver in _mapping(values.get(LOCKDOWN, {}).get("waived")).items()
@@ -188,6 +188,13 @@ def _wrong_controls(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> i
 
 def _controls(findings: Sequence[Mapping[str, Any]]) -> int:
     return sum(finding.get("kind") == "control" for finding in findings)
+
+
+def _quarantine(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    """What the last scan, or the last restoration since, says is in quarantine; empty where nothing is."""
+    told = [(known.told[verb].seq, values[verb]) for verb in (SCAN, RESTORE) if verb in known.told]
+    last = max((each for each in told if "quarantine_count" in each[1]), default=(0, {}), key=lambda each: each[0])
+    return last[1] if _number(last[1].get("quarantine_count")) else {}
 
 
 def _shown(known: _Known) -> Iterator[Cause]:

@@ -169,7 +169,8 @@ def test_what_drift_found(diary: Diary) -> None:
 
 def test_quarantine_and_waivers(diary: Diary) -> None:
     diary.all_well()
-    diary.evidence("virus_scan", 0.5, quarantine=[{"path": "/home/x/\x1b[31mvirus", "sha256": "00"}])
+    files = [{"path": "/home/x/\x1b[31mvirus", "sha256": "00"}]
+    diary.evidence("virus_scan", 0.5, quarantine=files, quarantine_count=1)
     diary.evidence(
         "lockdown", 0.5, waived={"usb": {"reason": "Competition", "owner": "li_na", "last_day": "2026-12-01"}}
     )
