@@ -117,7 +117,12 @@ class ModuleKind:
 
     def read(self, run: Run, target: str, wanted: Mapping[str, Any]) -> State:
         """Whether it is loaded."""
-        loaded = {line.split()[0] for line in Path("/proc/modules").read_text(encoding="ascii").splitlines()}
+        try:
+            lines = Path("/proc/modules").read_text(encoding="ascii").splitlines()
+        except FileNotFoundError:
+            # A kernel that loads none.
+            lines = []
+        loaded = {line.split()[0] for line in lines}
         return {"loaded": target.replace("-", "_") in loaded}
 
     def holds(self, target: str, wanted: Mapping[str, Any], state: State) -> bool:
