@@ -5,41 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from pathlib import Path
-from threading import Thread
 
 from lab_tool.plugins.module_utils.lab_virus_scan.engine import EICAR
 from tests.integration.conftest import LabRoom
 from tests.integration.patch_room import PatchRoom, Result
 
 DAY = 86_400
+PROGRAM = "/usr/local/libexec/lab-scan"
 # Known to the signatures made here: the field's test file, and one of this test's own.
 EICAR_FILE, OWN_FILE = b"".join(EICAR), b"before " + b"lab" + b"-own-test-" + b"file after\n"
 EICAR_NAME, OWN_NAME = "Lab.Test.Eicar", "Lab.Test.Own"
 PLAIN, HASHES = "lab.ndb", "lab.hdb"
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    """Says nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nowhere."""
-
-
-@contextmanager
-def served(folder: Path, address: str) -> Iterator[str]:
-    """Serve a folder over HTTP; its address."""
-    server = ThreadingHTTPServer((address, 0), partial(QuietHandler, directory=str(folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://{address}:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def make_signatures(folder: Path, age: float = 0.0) -> None:
@@ -54,11 +32,13 @@ def make_signatures(folder: Path, age: float = 0.0) -> None:
 
 
 class ScanRoom(PatchRoom):
-    """PCs whose signatures come from `mirror`, an address that serves the folder `signatures`."""
+    """A PC `pc`, and a machine `mirror` that its signatures come from."""
 
-    def __init__(self, lab: LabRoom, names: tuple[str, ...], mirror: str, signatures: Path) -> None:
+    def __init__(self, lab: LabRoom) -> None:
+        mirror = lab.hosts[1]
+        self.signatures = mirror.root / "srv/lab-signatures/extra"
         self.settings: Mapping[str, object] = {
-            "virus_scan_mirror": mirror,
+            "virus_scan_mirror": f"http://{mirror.address}:8090",
             "virus_scan_databases": [],
             "virus_scan_extra_signatures": [HASHES, PLAIN],
             "virus_scan_engine": "daemon",
@@ -66,17 +46,29 @@ class ScanRoom(PatchRoom):
             "virus_scan_paths": ["/srv/scanned"],
             "virus_scan_tidy": [],
         }
-        super().__init__(lab, {name: self.settings for name in names})
-        self.signatures = signatures
+        super().__init__(lab, {"pc": self.settings, "mirror": {}})
 
-    def scan(self, name: str, *, check: bool = False, **settings: object) -> Result:
-        """Run the playbook on a PC with these settings besides; what the log says of it."""
-        self.set(name, {**self.settings, **{f"virus_scan_{key}": value for key, value in settings.items()}})
-        options = ("--check", "--diff") if check else ()
-        said = self.playbook("playbooks/virus_scan.yml", (name,), *options)
-        print(said)
+    def scan(self, *, check: bool = False, **settings: object) -> Result:
+        """Scan the PC with these settings besides; what the log says of it."""
+        given = {**self.settings, **{f"virus_scan_{key}": value for key, value in settings.items()}}
+        return self.run("playbooks/virus_scan.yml", "pc", given, check=check)
+
+    def serve(self, *, check: bool = False, **settings: object) -> Result:
+        """Set the mirror up."""
+        given = {f"signature_mirror_{key}": value for key, value in settings.items()}
+        return self.run("playbooks/signature_mirror.yml", "mirror", given, check=check)
+
+    def run(self, playbook: str, name: str, settings: Mapping[str, object], *, check: bool = False) -> Result:
+        """Run a playbook on one of them with its settings."""
+        self.set(name, settings)
+        said = self.playbook(playbook, (name,), *(("--check", "--diff") if check else ()))
         assert "PLAY RECAP" in said, said
         return self._results(self.lab.last_run())[name]
+
+    def lab_scan(self, *arguments: str) -> tuple[int, str]:
+        """Run `lab-scan` on the PC; its exit code, and what it said."""
+        done = self["pc"].run(f"{PROGRAM} {' '.join(arguments)}", check=False)
+        return done.returncode, done.stdout + done.stderr
 
 
 def plant(root: Path, path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +54,8 @@ examples:
 
 def main(arguments: Sequence[str], run: Run) -> int:
     """The exit code."""
+    # Stopped in order, a scan notes how far it came, and the engine that was started for it ends with it.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(UNKNOWN))
     options = _parser().parse_args(arguments)
     if os.geteuid() != 0:
         return _say("needs root", UNKNOWN)

@@ -111,9 +111,10 @@ class Scan:
             report.complete = self._all()
         except EngineError as error:
             report.trouble = str(error)
+        finally:
+            self._note(done=report.complete)
         report.foreign = self._walk.foreign
         report.seconds = int(self._clock() - self._began)
-        self._note(done=report.complete)
         return report
 
     def _all(self) -> bool:
