@@ -38,7 +38,7 @@ def arm(controls: Sequence[str], seconds: int, program: str, run: Run) -> None:
     FIRED.unlink(missing_ok=True)
     service = "[Unit]\nDescription=Undo lock-down controls that nobody confirmed\n\n[Service]\nType=oneshot\n"
     write(UNITS / SERVICE, f"{service}ExecStart={HOME}/undo\n".encode(), 0o644, 0, 0)
-    timer = f"[Unit]\nDescription=Wait for the control node\n\n[Timer]\nOnActiveSec={seconds}\nOnBootSec={seconds}\n"
+    timer = f"[Unit]\nDescription=Wait for the control node\n\n[Timer]\nOnActiveSec={seconds}\n"
     timer += "AccuracySec=1s\n\n[Install]\nWantedBy=timers.target\n"
     write(UNITS / TIMER, timer.encode(), 0o644, 0, 0)
     must(run, "systemctl", "daemon-reload")
