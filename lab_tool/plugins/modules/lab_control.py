@@ -17,7 +17,7 @@ short_description: Put controls into effect, or undo them
 description:
   - A control is data, items and checks; its form is documented in C(roles/lockdown/README.md).
   - What an item was like before it was first touched is kept on the PC, and undo gives back exactly that.
-  - What can't be done, and a check that is not met, stands in C(results), and the other controls go on; it does not
+  - What can't be done, and a check that is not met, stands in C(told), and the other controls go on; it does not
     fail for it, since the evidence is read back afterwards.
 author: lab-tool
 attributes:
@@ -64,7 +64,7 @@ EXAMPLES = """
 """
 
 RETURN = """
-results:
+told:
   description: By control, what was changed, what is wrong, and what can't be had on this PC.
   returned: always
   type: dict
@@ -100,7 +100,7 @@ def main() -> None:
         module.fail_json(msg=f"controls: {error}")
     changes = [f"{control}: {text}" for control, result in results.items() for text in result.changed]
     told = {name: vars(result) for name, result in results.items() if any(vars(result).values())}
-    module.exit_json(changed=bool(changes), results=told, changes=changes, guarded=guarded)
+    module.exit_json(changed=bool(changes), told=told, changes=changes, guarded=guarded)
 
 
 def _act(module: Any) -> tuple[dict[str, Result], list[str]]:

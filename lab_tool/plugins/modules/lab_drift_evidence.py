@@ -116,7 +116,7 @@ options:
         type: int
         default: 60
   controls:
-    description: What M(lab_control) says is not in effect, its C(results).
+    description: What M(lab_control) says is not in effect, its C(told).
     type: dict
     default: {}
   unchecked:
