@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lab_tool.plugins.module_utils.lab_virus_scan.engine import EICAR
-from tests.integration.conftest import LabRoom
+from tests.integration.conftest import LabRoom, wait_until
 from tests.integration.patch_room import PatchRoom, Result
 
 DAY = 86_400
@@ -69,6 +71,28 @@ class ScanRoom(PatchRoom):
         """Run `lab-scan` on the PC; its exit code, and what it said."""
         done = self["pc"].run(f"{PROGRAM} {' '.join(arguments)}", check=False)
         return done.returncode, done.stdout + done.stderr
+
+    def begin(self, *roots: str) -> None:
+        """Start a scan as the role would, and don't wait for it."""
+        job = {
+            "nonce": "test",
+            "roots": roots,
+            "excluded": [],
+            "allowed": [],
+            "largest": 400 * 1024**2,
+            "limit": 600,
+            "resume_age": DAY,
+            "now": int(time.time()),
+        }
+        plant(self["pc"].root, "/var/lib/lab/virus_scan/job.json", json.dumps(job).encode(), 0o600)
+        self["pc"].run(f"systemd-run --quiet --collect --unit=lab-virus-scan --property=Nice=19 {PROGRAM} --job")
+
+    def end(self) -> dict[str, Any]:
+        """Wait for the scan; what it came to."""
+        pc = self["pc"]
+        wait_until(lambda: pc.run("systemctl is-active lab-virus-scan", check=False).returncode != 0)
+        result: dict[str, Any] = json.loads((pc.root / "var/lib/lab/virus_scan/result.json").read_bytes())
+        return result
 
 
 def plant(root: Path, path: str, content: bytes, mode: int = 0o644, owner: tuple[int, int] = (0, 0)) -> Path:
