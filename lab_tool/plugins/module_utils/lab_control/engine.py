@@ -150,7 +150,9 @@ def _make_effective(journal: Journal, result: Result, run: Run) -> None:
             must(run, *argv)
     for unit in journal.restart:
         with _told(result, f"unit {unit}"):
-            must(run, "systemctl", "try-restart", "--", unit)
+            # After an undo it may be gone.
+            if KINDS["unit"].read(run, unit, {})["there"]:
+                must(run, "systemctl", "try-restart", "--", unit)
     if len(result.wrong) == before:
         journal.unfinished = False
         if journal.records or journal.path.exists():

@@ -17,6 +17,8 @@ from .kind import Json, State
 
 ROOT = Path("/var/lib/lab/lockdown")
 FILE = "journal.json"
+# How long to wait for others (seconds).
+PATIENCE = 300
 
 
 @dataclass
@@ -111,14 +113,29 @@ def journals() -> list[Journal]:
 
 @contextmanager
 def alone(*, reads: bool = False) -> Iterator[None]:
-    """Nobody else changes controls meanwhile: not the guard, not a second run. Who only reads makes no folder."""
+    """Nobody else changes controls meanwhile: not the guard, not what a killed run left at work on the PC.
+
+    Who only reads makes no folder. Raises `TimeoutError` when the others don't end.
+    """
     if reads and not ROOT.is_dir():
         yield
         return
     ROOT.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(ROOT / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"an earlier run was still at work on the PC after {PATIENCE} s") from None
+            time.sleep(0.5)
