@@ -18,8 +18,6 @@ COMMANDS = {
     "password": "lab_tool.cli.password",
     "drift": "lab_tool.cli.drift",
     "status": "lab_tool.cli.status",
-    "drift": "lab_tool.cli.drift",
-    "status": "lab_tool.cli.status",
     "log": "lab_tool.cli.log",
 }
 
