@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test check molecule bench lock
+.PHONY: help setup demo demo-clean test check molecule bench judges lock vm
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,12 @@ molecule: setup ## the roles' scenarios on real hosts
 
 bench: setup ## measurements against a baseline run beside each; see tests/bench
 	@$(PYTHON) -m tests.bench
+
+judges: setup ## lynis and OpenSCAP on a PC before and after the lock-down; see tests/judges
+	@$(PYTHON) -m tests.judges
+
+vm: setup ## removable storage on a virtual PC with a kernel and a USB bus of its own (QEMU; ten minutes)
+	@LAB_VM=1 $(PYTHON) -m pytest tests/vm
 
 lock: setup ## new lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
