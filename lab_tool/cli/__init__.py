@@ -15,6 +15,8 @@ COMMANDS = {
     "plan": "lab_tool.cli.plan",
     "change": "lab_tool.cli.change",
     "run": "lab_tool.cli.run",
+    "undo": "lab_tool.cli.undo",
+    "restore": "lab_tool.cli.restore",
     "password": "lab_tool.cli.password",
     "drift": "lab_tool.cli.drift",
     "status": "lab_tool.cli.status",
