@@ -12,7 +12,7 @@ from lab_tool.school.model import Host
 from lab_tool.school.people import check_keys
 from lab_tool.school.problem import Problem, did_you_mean
 from lab_tool.school.rooms import RoomFile
-from lab_tool.school.shapes import SiteShape
+from lab_tool.school.shapes import LogShape, SiteShape
 
 
 class Place(NamedTuple):
@@ -66,8 +66,13 @@ def check_site(document: Document, site: SiteShape) -> Iterator[Problem]:
     for name in site.limits:
         if name not in LIMITS:
             yield document.problem(("limits", name), f"no limit is named {name!r}", did_you_mean(name, LIMITS))
-    yield from check_keys(document, ("log", "keys"), site.log.keys, "the log", {})
-    for at, place in enumerate(site.log.second_places):
+    yield from check_log(document, site.log)
+
+
+def check_log(document: Document, log: LogShape) -> Iterator[Problem]:
+    """What `site.yml` says of the log."""
+    yield from check_keys(document, ("log", "keys"), log.keys, "the log", {})
+    for at, place in enumerate(log.second_places):
         if len(place.targets()) != 1:
             what = "a second place is exactly one of folder, git, mail, witness"
             yield document.problem(("log", "second_places", at), what, "One list item for each place")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from lab_tool.school.ansible_view import group_names
-from lab_tool.school.check import check_rooms, check_site
+from lab_tool.school.check import check_log, check_rooms, check_site
 from lab_tool.school.explain import fit
 from lab_tool.school.files import read_document, room_files
 from lab_tool.school.model import LogPolicy, Person, School, SecondPlace, System
 from lab_tool.school.people import check_people, make_keys, make_people
 from lab_tool.school.problem import InventoryError, Problem
 from lab_tool.school.rooms import RoomFile, make_room, text
-from lab_tool.school.shapes import PeopleShape, RoomShape, SiteShape
+from lab_tool.school.shapes import LogOnlyShape, LogShape, PeopleShape, RoomShape, SiteShape
 from lab_tool.school.vars_files import check_other_files
 from lab_tool.settings import PROJECT
 
@@ -43,6 +44,22 @@ def load_school(inventory: Path) -> School:
     if problems or site is None or people is None:
         raise InventoryError(problems)
     return _school(site, make_people(people, names), rooms)
+
+
+def load_log_policy(inventory: Path) -> LogPolicy:
+    """What `site.yml` says of the log, and nothing else: a fault in a room must keep nobody from verifying the log.
+
+    Raises `InventoryError`.
+    """
+    document, problems = read_document(inventory / "site.yml", f"{_label(inventory)}/site.yml")
+    if document:
+        alone = replace(document, data={"log": document.data["log"]} if "log" in document.data else {})
+        site, faults = fit(alone, LogOnlyShape)
+        problems += faults
+        problems += check_log(document, site.log) if site else ()
+        if site and not problems:
+            return _log_policy(site.log)
+    raise InventoryError(problems)
 
 
 def load_people(inventory: Path) -> tuple[dict[str, Person], str]:
@@ -103,16 +120,20 @@ def _groups(site: SiteShape | None, rooms: list[str]) -> frozenset[str] | None:
 
 
 def _school(site: SiteShape, people: dict[str, Person], rooms: list[RoomFile]) -> School:
-    places = [SecondPlace(kind, target) for place in site.log.second_places for kind, target in place.targets()]
     return School(
         name=text(site.school),
         time_zone=site.time_zone,
         rooms={room.room.id: room.room for room in rooms if room.room},
         people=people,
-        log=LogPolicy(site.log.origin, make_keys(site.log.keys), tuple(places), site.log.max_checkpoint_age_days),
+        log=_log_policy(site.log),
         campuses={name: text(shape) for name, shape in site.campuses.items()},
         buildings={name: text(shape.name) for name, shape in site.buildings.items()},
         profiles={name: text(shape) for name, shape in site.profiles.items()},
         systems={name: System(text(shape), shape.connection) for name, shape in site.systems.items()},
         limits=site.limits,
     )
+
+
+def _log_policy(log: LogShape) -> LogPolicy:
+    places = tuple(SecondPlace(kind, target) for place in log.second_places for kind, target in place.targets())
+    return LogPolicy(log.origin, make_keys(log.keys), places, log.max_checkpoint_age_days)

@@ -164,6 +164,12 @@ class LogShape(Shape):
     max_checkpoint_age_days: Annotated[int, Field(ge=1, le=366)] = 8
 
 
+class LogOnlyShape(Shape):
+    """`site.yml`, of which only this is looked at."""
+
+    log: LogShape
+
+
 class SiteShape(Shape):
     """`site.yml`."""
 

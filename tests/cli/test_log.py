@@ -184,6 +184,13 @@ def test_verify_without_second_places_and_keys_says_so(run: Run, real_log: RealL
     assert "no key is named under log.keys" in result.stdout
 
 
+def test_verify_does_not_mind_a_room_that_is_wrong(run: Run, real_log: RealLog) -> None:
+    rooms = real_log.settings.inventory / "rooms"
+    rooms.mkdir(exist_ok=True)
+    (rooms / "z999.yml").write_text("room: nonsense\n", encoding="utf-8")
+    assert run("verify").exit_code == 0
+
+
 def test_verify_in_chinese_names_the_entry(run: Run, real_log: RealLog) -> None:
     lines = real_log.lines()
     lines[13] = lines[13].replace(b"li-na", b"wu-li")

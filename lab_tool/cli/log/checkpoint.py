@@ -33,10 +33,10 @@ def checkpoint(out: Output) -> None:
       0 every second place has it     1 some second place was not reached
     """
     from lab_tool.log.checkpoint import publish
-    from lab_tool.school.load import load_school
+    from lab_tool.school.load import load_log_policy
 
     settings = Settings.from_environment(os.environ)
-    published = publish(settings, load_school(settings.inventory).log, utc_now)
+    published = publish(settings, load_log_policy(settings.inventory), utc_now)
     out.result("log.checkpoint", as_json(published))
     render(published, out)
     if published.failed:

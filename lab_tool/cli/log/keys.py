@@ -27,10 +27,10 @@ def keys(out: Output) -> None:
     """
     from lab_tool.log.keys import allowed_signers, trusted_keys
     from lab_tool.log.note import NAMESPACE
-    from lab_tool.school.load import load_school
+    from lab_tool.school.load import load_log_policy
 
     settings = Settings.from_environment(os.environ)
-    trusted = trusted_keys(settings, load_school(settings.inventory).log)
+    trusted = trusted_keys(settings, load_log_policy(settings.inventory))
     text = allowed_signers(trusted.keys, NAMESPACE)
     out.line(text.rstrip("\n"))
     if not trusted.pinned:
@@ -50,10 +50,10 @@ def init(out: Output) -> None:
       lab log init
     """
     from lab_tool.log.rotation import begin
-    from lab_tool.school.load import load_school
+    from lab_tool.school.load import load_log_policy
 
     settings = Settings.from_environment(os.environ)
-    policy = load_school(settings.inventory).log
+    policy = load_log_policy(settings.inventory)
     now = utc_now()
     line = begin(settings, policy, actor=account(), clock=utc_now)
     out.line(out.say("log", "begun", origin=policy.origin))
@@ -75,10 +75,10 @@ def rotate_key(why: str, out: Output) -> None:
       lab log rotate-key --why "Yearly change, September 2026"
     """
     from lab_tool.log.rotation import rotate
-    from lab_tool.school.load import load_school
+    from lab_tool.school.load import load_log_policy
 
     settings = Settings.from_environment(os.environ)
-    policy = load_school(settings.inventory).log
+    policy = load_log_policy(settings.inventory)
     _tell(rotate(settings, policy, actor=account(), why=why, clock=utc_now), out)
 
 
@@ -96,10 +96,10 @@ def key_lost(why: str, out: Output) -> None:
       lab log key-lost --why "Disk of the control node died on 3 November"
     """
     from lab_tool.log.rotation import replace_lost
-    from lab_tool.school.load import load_school
+    from lab_tool.school.load import load_log_policy
 
     settings = Settings.from_environment(os.environ)
-    policy = load_school(settings.inventory).log
+    policy = load_log_policy(settings.inventory)
     _tell(replace_lost(settings, policy, actor=account(), why=why, clock=utc_now), out)
 
 

@@ -68,10 +68,10 @@ def check_proof(file: Path, keys: Path | None, out: Output) -> None:
     if keys:
         trusted = read_keys(keys)
     else:
-        from lab_tool.school.load import load_school
+        from lab_tool.school.load import load_log_policy
 
         settings = Settings.from_environment(os.environ)
-        trusted = trusted_keys(settings, load_school(settings.inventory).log).keys
+        trusted = trusted_keys(settings, load_log_policy(settings.inventory)).keys
     proved = check(read_proof(file), trusted, utc_now())
     checkpoint = proved.checkpoint
     out.line(render(proved.entry, out))

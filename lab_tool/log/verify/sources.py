@@ -46,9 +46,9 @@ def gather(sources: Sources, now: datetime) -> Question:
         keys, pinned, policy = read_keys(sources.keys), True, None
         origin = sources.origin or _common_origin((*brought, *beside))
     else:
-        from lab_tool.school.load import load_school
+        from lab_tool.school.load import load_log_policy
 
-        policy = load_school(sources.settings.inventory).log
+        policy = load_log_policy(sources.settings.inventory)
         trusted = trusted_keys(sources.settings, policy)
         keys, pinned = (read_keys(sources.keys), True) if sources.keys else (trusted.keys, trusted.pinned)
         origin = sources.origin or policy.origin

@@ -13,7 +13,7 @@ import pytest
 from lab_tool.errors import VerificationError
 from lab_tool.log import index
 from lab_tool.log.entry import Entry, Subject
-from lab_tool.log.query import Query, find, line_of, scan
+from lab_tool.log.query import Query, find, line_of, newest, scan
 from lab_tool.log.store import LogStore
 
 Add = Callable[[int], list[Entry]]
@@ -242,3 +242,32 @@ def test_the_line_of_an_entry(log: Path, add: Add) -> None:
     add(3)
     assert line_of(log, 1) == (log / "entries.jsonl").read_bytes().splitlines()[1]
     assert line_of(log, 3) is None
+
+
+def test_the_newest_of_each_is_found_by_host_and_verb(store: LogStore, log: Path) -> None:
+    both = Subject(hosts=("a301-01", "a301-02"))
+    rows: list[tuple[str, dict[str, Any]]] = [
+        ("evidence.read", {"evidence": {"verb": "patch", "outcome": "ok"}}),
+        ("evidence.read", {"evidence": {"verb": "patch", "outcome": "failed"}}),
+        ("evidence.read", {"evidence": {"verb": "patch", "outcome": "ok"}, "check": True}),
+        ("run.finished", {"verb": "patch"}),
+        ("run.interrupted", {"verb": "patch"}),
+        ("run.finished", {"verb": "patch", "check": True}),
+        ("evidence.read", {"evidence": "patch ok a301-01"}),
+        ("task.changed", {"evidence": {"verb": "patch", "outcome": "ok"}}),
+    ]
+    for kind, body in rows:
+        store.append(actor="li-na", kind=kind, subject=both, body=body)
+    terms = {
+        ("evidence", "patch ok a301-01"): 0,
+        ("evidence", "patch failed a301-02"): 1,
+        ("rehearsed_evidence", "patch ok a301-01"): 2,
+        ("end", "patch a301-02"): 4,
+        ("rehearsed_end", "patch a301-02"): 5,
+    }
+    found = newest(log, [*terms, ("evidence", "backup ok a301-01"), ("end", "\ud800")])
+    assert {term: entry.seq for term, entry in found.items()} == terms
+
+
+def test_there_is_no_newest_where_there_is_no_log(log: Path) -> None:
+    assert newest(log, [("end", "patch a301-01")]) == {}

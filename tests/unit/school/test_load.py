@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lab_tool.school.load import load_school
+from lab_tool.school.load import load_log_policy, load_school
+from lab_tool.school.problem import InventoryError
 from lab_tool.school.shapes import KINDS
 from lab_tool.settings import PROJECT
 from tests.unit.school.small import KEY_1, replace
@@ -75,6 +76,32 @@ def test_second_places(inventory: Path, place: str) -> None:
     kind, target = place.split(": ", 1)
     (second,) = load_school(inventory).log.second_places
     assert (second.kind, second.target) == (kind, target.strip('"'))
+
+
+def test_the_log_s_part_is_read_without_the_rest(inventory: Path) -> None:
+    replace(inventory / "site.yml", "lab-log\n", f"lab-log\n  keys: [{KEY_1}]\n  second_places: [{{folder: /x}}]\n")
+    whole = load_school(inventory).log
+    replace(inventory / "rooms/a301.yml", "keeper: wang_fang", "keeper: nobody")
+    replace(inventory / "site.yml", "time_zone: Asia/Shanghai", "time_zone: Mars")
+    (inventory / "people.yml").unlink()
+    with pytest.raises(InventoryError):
+        load_school(inventory)
+    assert load_log_policy(inventory) == whole
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("", "'log' is missing"),
+        ("log:\n  keys: []\n", "'log.origin' is missing"),
+        ("log:\n  origin: school.example/lab-log\n  second_places: [{}]\n", "exactly one of"),
+        ("log:\n  origin: school.example/lab-log\n  keys: [ssh-ed25519 AAAA]\n", "must be one line of a public key"),
+    ],
+)
+def test_a_log_s_part_that_is_wrong_is_refused(inventory: Path, wrong: str, says: str) -> None:
+    replace(inventory / "site.yml", "log:\n  origin: school.example/lab-log\n", wrong)
+    with pytest.raises(InventoryError, match=says):
+        load_log_policy(inventory)
 
 
 def test_plain_text_stays_text(inventory: Path) -> None:
