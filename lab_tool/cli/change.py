@@ -94,10 +94,7 @@ def request(
     day: date | None = last_day.date() if last_day else None
     wish = core.Wish(verb, rooms, hosts, why, window, standing, day, expires, cast("Risk | None", risk), overrides)
     state = core.request(settings, school, wish, key or default_key(os.environ), utc_now)
-    change_view.details(school, state, utc_now(), out)
-    out.line()
-    out.line(out.say("change", "made", id=state.id), bold=True)
-    out.result("change", change_view.as_json(school, state, utc_now()))
+    change_view.requested(school, state, utc_now(), out)
 
 
 @change.command()

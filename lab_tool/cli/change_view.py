@@ -50,6 +50,14 @@ def details(school: School, state: ChangeState, now: datetime, out: Output) -> N
         out.line(f"  {out.say('change', word)}: {text}")
 
 
+def requested(school: School, state: ChangeState, now: datetime, out: Output) -> None:
+    """A change that was requested just now, and what comes next."""
+    details(school, state, now, out)
+    out.line()
+    out.line(out.say("change", "made", id=state.id), bold=True)
+    out.result("change", as_json(school, state, now))
+
+
 def as_json(school: School, state: ChangeState, now: datetime) -> dict[str, Any]:
     """A change in `--json`: its document as signed, and what the log says became of it."""
     return {

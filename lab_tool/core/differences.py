@@ -24,6 +24,7 @@ def _task(body: Mapping[str, Any]) -> list[str]:
     result = body.get("result", {})
     path = result.get("path") or result.get("dest")
     lines = [f"{body['task']}: {path}" if path else str(body["task"])]
+    lines += [f"  {line}" for line in result.get("changes", ())]
     for part in (result, *result.get("items", ())):
         for difference in part.get("diff", ()):
             lines += [f"  {line}" for line in _difference(difference)]

@@ -17,6 +17,7 @@ OWN_MODULE = "lab_"
 PACKAGE_ACTIONS = frozenset({"apt", "ansible.builtin.apt", "ansible.legacy.apt"})
 STATE_KEYS = frozenset({"path", "state", "mode", "owner", "group"})
 LONGEST_TEXT = 500
+MOST_CHANGES = 200
 LONGEST_DIFF = 16_000
 
 
@@ -32,6 +33,8 @@ def result_fields(action: str, result: Mapping[str, Any]) -> dict[str, Json]:
     }
     if action.startswith(OWN_MODULE) and isinstance(result.get("msg"), str):
         kept["msg"] = _short(result["msg"])
+    if action.startswith(OWN_MODULE) and isinstance(result.get("changes"), list):
+        kept["changes"] = [_short(line) for line in result["changes"] if isinstance(line, str)][:MOST_CHANGES]
     diff = _diff(action, result.get("diff"))
     if diff:
         kept["diff"] = diff

@@ -34,6 +34,7 @@ def arm(controls: Sequence[str], seconds: int, program: str, run: Run) -> None:
             raise OSError(f"{name}.py can't be read")
         write(HOME / PACKAGE / f"{name}.py", source, 0o644, 0, 0)
     write(HOME / "undo", program.encode(), 0o755, 0, 0)
+    ARMED.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write(ARMED, json.dumps(sorted({*controls, *_armed()})).encode(), 0o600, 0, 0)
     FIRED.unlink(missing_ok=True)
     service = "[Unit]\nDescription=Undo lock-down controls that nobody confirmed\n\n[Service]\nType=oneshot\n"

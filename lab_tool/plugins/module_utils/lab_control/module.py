@@ -8,8 +8,8 @@ from typing import Any
 from .kind import Run
 
 ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "NEEDRESTART_SUSPEND": "1"}
-# Seconds after which a program that asks something, or hangs, is ended. In the foreground: apt stops itself where it may
-# not write to the terminal.
+# Seconds after which a program that asks something, or hangs, is ended. In the foreground: apt stops itself where it
+# may not write to the terminal.
 PATIENCE = ("timeout", "--foreground", "--kill-after=10", "900")
 
 
