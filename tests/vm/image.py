@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -39,8 +40,14 @@ _LEFT_OUT = (
     "/usr/share/man/*",
 )
 _DISK_MIB = 1400
+# Should the builder be killed, so is everything that it started, and what it mounted goes with it.
+_CONTAINED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 # QEMU's own network for one guest.
 _NETWORK = "[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n"
+_INITRAMFS = {
+    "modules": "virtio_pci\nvirtio_blk\next4\n",
+    "conf.d/lab": "MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n",
+}
 _PREPARE = """set -eu
 useradd --create-home --shell /bin/bash student
 echo '/dev/vda / ext4 defaults,noatime 0 1' >/etc/fstab
@@ -56,16 +63,20 @@ def image() -> Path:
     """A folder with `disk.img`, `vmlinuz` and `initrd.img`, built first when there is none of this recipe."""
     cache = Path(os.environ.get("LAB_TESTBED_CACHE") or "/var/cache/lab-testbed").absolute()
     recipe = recipe_here()
-    digest = hashlib.sha256((Path(__file__).read_text(encoding="utf-8") + recipe.digest).encode()).hexdigest()[:16]
-    result = cache / f"vm-{digest}"
-    if not result.exists():
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix="vm-building-", dir=cache))
-        try:
-            _build(recipe, work)
-            (work / "out").rename(result)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+    made_of = repr((recipe, PACKAGES, _LEFT_OUT, _DISK_MIB, _NETWORK, _PREPARE, _INITRAMFS))
+    result = cache / f"vm-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
+    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (cache / "vm-lock").open("w") as lock:
+        # Two builders at once: the second waits, and finds the first one's work.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.exists():
+            work = Path(tempfile.mkdtemp(prefix="vm-building-", dir=cache))
+            try:
+                _build(recipe, work)
+                (work / "out").rename(result)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+    os.utime(result)
     return result
 
 
@@ -75,9 +86,10 @@ def _build(recipe: Recipe, work: Path) -> None:
     (work / "apt.conf").write_text(recipe.options, encoding="utf-8")
     (work / "prepare.sh").write_text(_PREPARE, encoding="utf-8")
     (work / "80-lab.network").write_text(_NETWORK, encoding="utf-8")
-    (work / "modules").write_text("virtio_pci\nvirtio_blk\next4\n", encoding="utf-8")
-    (work / "lab").write_text("MODULES=list\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n", encoding="utf-8")
+    for name, text in _INITRAMFS.items():
+        (work / Path(name).name).write_text(text, encoding="utf-8")
     run(
+        *_CONTAINED,
         "mmdebstrap",
         "--mode=root",
         "--variant=minbase",
@@ -86,8 +98,10 @@ def _build(recipe: Recipe, work: Path) -> None:
         f"--aptopt={work / 'apt.conf'}",
         *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT),
         '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d"',
-        f"--essential-hook=copy-in {work / 'modules'} /etc/initramfs-tools",
-        f"--essential-hook=copy-in {work / 'lab'} /etc/initramfs-tools/conf.d",
+        *(
+            f"--essential-hook=copy-in {work / Path(name).name} {Path('/etc/initramfs-tools', name).parent}"
+            for name in _INITRAMFS
+        ),
         f"--customize-hook=copy-in {work / '80-lab.network'} /etc/systemd/network",
         f"--customize-hook=copy-in {work / 'prepare.sh'} /root",
         '--customize-hook=chroot "$1" sh /root/prepare.sh',
