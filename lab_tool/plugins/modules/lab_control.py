@@ -27,7 +27,7 @@ attributes:
 options:
   state:
     description:
-      - C(applied) puts C(controls) into effect, and undoes those of C(off) that an earlier run put into effect.
+      - C(applied) puts C(controls) into effect, and undoes those of C(unwanted) that an earlier run put into effect.
       - C(checked) changes nothing and tells what is not so.
       - C(undone) undoes every control that an earlier run put into effect.
     type: str
@@ -37,7 +37,7 @@ options:
     description: The controls by id.
     type: dict
     default: {}
-  off:
+  unwanted:
     description: Controls that are not to be in effect.
     type: list
     elements: str
@@ -87,7 +87,7 @@ def main() -> None:
         argument_spec={
             "state": {"type": "str", "choices": ["applied", "checked", "undone"], "default": "applied"},
             "controls": {"type": "dict", "default": {}},
-            "off": {"type": "list", "elements": "str", "default": []},
+            "unwanted": {"type": "list", "elements": "str", "default": []},
             "guard": {"type": "int", "default": 0},
             "guard_program": {"type": "str", "default": ""},
         },
@@ -112,7 +112,7 @@ def _act(module: Any) -> tuple[dict[str, Result], list[str]]:
         return {journal.control: undo(journal, run, check=check) for journal in journals()}, []
     if given["state"] == "checked":
         return {control.id: inspect(control, run) for control in controls}, []
-    off = [journal for journal in journals() if journal.control in given["off"]]
+    off = [journal for journal in journals() if journal.control in given["unwanted"]]
     results = {journal.control: undo(journal, run, check=check) for journal in off}
     guarded = pending(controls, run) if given["guard"] else []
     if guarded and not check:

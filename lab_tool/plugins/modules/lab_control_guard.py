@@ -23,9 +23,7 @@ options: {}
 """
 
 EXAMPLES = """
-- name: Log in again
-  ansible.builtin.wait_for_connection:
-
+# After a new connection was made, such as by ansible.builtin.wait_for_connection.
 - name: Keep what was applied
   lab_control_guard:
 """
