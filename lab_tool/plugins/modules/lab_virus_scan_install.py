@@ -1,4 +1,4 @@
-"""Ansible module `lab_virus_scan_install`: `lab-scan`, on the PC."""
+"""Ansible module `lab_virus_scan_install`: `lab-scan` and the settings of the engine, on the PC."""
 
 from __future__ import annotations
 
@@ -12,20 +12,28 @@ from ansible.module_utils.lab_virus_scan import command
 
 DOCUMENTATION = """
 module: lab_virus_scan_install
-short_description: Install lab-scan on a PC
+short_description: Install lab-scan on a PC, and write settings
 description:
   - Installs C(/usr/local/libexec/lab-scan), which scans files and folders with the signatures on the PC, and what it is
     made of below C(/usr/local/lib/lab). It is the same code that the modules run.
+  - Writes files of settings, in one step. All of it is root's, and may be read by everybody.
 author: lab-tool
 attributes:
   check_mode:
     description: Says whether anything would be written.
     support: full
+options:
+  settings:
+    description: Contents of files of settings, by path.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = """
 - name: Install lab-scan
   lab_virus_scan_install:
+    settings:
+      /etc/clamav/clamd.conf: "{{ lookup('ansible.builtin.template', 'clamd.conf.j2') }}"
 """
 
 RETURN = """
@@ -60,17 +68,18 @@ sys.exit(main(sys.argv[1:], run))
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"settings": {"type": "dict", "default": {}}}, supports_check_mode=True)
     package = command.__name__.rpartition(".")[0]
     wanted = {
         f"{LIBRARY}/{name}.py": pkgutil.get_data(package, f"{name}.py") or b"" for name in ("__init__", *command.PARTS)
     }
     wanted[PROGRAM] = TEXT.encode("ascii")
+    wanted.update({path: str(text).encode() for path, text in module.params["settings"].items()})
     try:
         changed = _install(module, wanted)
     except OSError as error:
         module.fail_json(msg=f"lab-scan can't be installed: {error.strerror}: {error.filename}")
-    module.exit_json(changed=bool(changed), files=changed)
+    module.exit_json(changed=bool(changed), files=changed, msg=", ".join(changed) or "nothing to write")
 
 
 def _install(module: Any, wanted: dict[str, bytes]) -> list[str]:

@@ -21,7 +21,7 @@ from .walk import VANISHED, Key, Place, Walk, open_file
 
 PROGRESS = f"{STATE}/progress.json"
 # Seconds between two notes of how far it came: what a power cut makes be scanned again.
-NOTE_EVERY = 2.0
+NOTE_EVERY = 1.0
 # How many of each are named; all are counted.
 NAMED = 20
 # So many finds on one PC are for a person to look at.
