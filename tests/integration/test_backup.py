@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from tests.conftest import BuildRoom
 from tests.integration.backup_room import BackupRoom
 from tests.integration.conftest import LabRoom, school_around, wait_until
 from tests.integration.patch_room import Result
+from tests.support.school import SmallSchool
 
 pytestmark = pytest.mark.hosts
 
@@ -186,7 +189,7 @@ def test_an_interrupted_backup_goes_on_next_time(pc: BackupRoom) -> None:
     wait_until(lambda: host.run("pgrep -x restic", check=False).returncode == 0)
     wait_until(lambda: pc["school"].run(f"ls {pc.repository('school')}/locks").stdout != "")
     assert "https:" not in host.run("ps -eo args").stdout
-    host.run("pkill -KILL -f 'lab-backup --tag cut'; pkill -KILL -x restic")
+    host.run("pkill -KILL -f '[l]ab-backup --tag cut'; pkill -KILL -x restic")
     host.run("""sed -i 's/"upload_limit": 500/"upload_limit": 0/' /etc/lab-backup/config.json""")
     done = direct(pc, "again")
     assert [place["code"] for place in done["places"].values()] == [0, 0], done
@@ -297,6 +300,50 @@ def test_everything_comes_back_on_an_empty_machine(pc: BackupRoom) -> None:
     assert pc["off_site"].run(f"cd /srv/new/data; {tree}").stdout == pc["pc"].run(f"cd /data; {tree}").stdout
     assert pc["off_site"].run("readlink /srv/new/data/odd/link").stdout == "../big\n"
     assert not (pc["off_site"].root / "run/lab-backup-restore").exists()
+
+
+def test_the_control_node_rises_from_ashes(pc: BackupRoom, tmp_path: Path) -> None:
+    """The PC plays the control node: it has its state, saves itself by its timer's unit, and burns."""
+    school = pc.lab.school
+    there: dict[str, Any] = {
+        "backup_control_node": "/srv/lab",
+        "backup_timer": "hourly",
+        "backup_paths": ["/etc/hostname"],
+    }
+    assert pc.backup(**there).outcome == "changed"
+    assert pc["pc"].run("systemctl is-active lab-backup.timer").stdout == "active\n"
+    pc.lab.lab("log", "checkpoint")
+    for part in ("inventory", "state"):
+        shutil.copytree(school.folder / part, pc["pc"].root / "srv/lab" / part)
+    pc["pc"].run("systemctl start lab-backup.service && rm -r /srv/lab")
+
+    # The custodian of the off-site server, with the server's own key.
+    snapshot = json.loads(pc.restic("off_site", "snapshots --tag timer --json").splitlines()[-1])[-1]["id"]
+    pc.restic("off_site", f"dump {snapshot} /srv/lab --archive tar > /tmp/lab.tar")
+    with tarfile.open(pc["off_site"].root / "tmp/lab.tar") as tar:
+        tar.extractall(tmp_path, filter="tar")
+    new = SmallSchool(tmp_path / "srv/lab", school.room)
+    new.folder.chmod(0o755)
+    assert not (new.state / "keys").exists()
+    assert not (new.state / "backup").exists()
+    # People have their own keys; the one to the PCs is put there by hand.
+    shutil.copytree(school.folder / "people", new.folder / "people")
+    (new.state / "keys").mkdir(mode=0o700)
+    shutil.copy(school.state / "keys" / "ssh", new.state / "keys" / "ssh")
+    risen = BackupRoom(LabRoom(pc.lab.pcs, new))
+    before = len(pc.lab.entries())
+    risen.lab.lab("log", "verify")
+    assert len(risen.lab.entries()) == before
+
+    # And on: new passwords are let in by the servers' own keys.
+    assert {one.outcome for one in risen.play("backup_server", *BOTH).values()} == {"changed"}
+    result = risen.backup(backup_paths=["/etc/hostname"])
+    assert result.outcome == "changed", result.reason
+    assert result.values["repositories"]["school"]["snapshots"] > 1
+    risen.lab.lab("log", "key-lost", "--why", "The control node burnt")
+    risen.lab.lab("log", "verify")
+    assert pc.backup().outcome == "failed"
+    assert {one.outcome for one in pc.play("backup_server", *BOTH).values()} == {"changed"}
 
 
 def test_forged_snapshots_push_nothing_out(pc: BackupRoom) -> None:

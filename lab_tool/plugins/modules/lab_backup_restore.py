@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ansible.module_utils.lab_backup.compare import below, pattern, size_of
 from ansible.module_utils.lab_backup.explain import explain
 from ansible.module_utils.lab_backup.places import PLACES_SPEC, repository_of
 from ansible.module_utils.lab_backup.restic import Repository, ResticError
-from ansible.module_utils.lab_backup.snapshots import by_id
+from ansible.module_utils.lab_backup.snapshots import by_id, present
 
 DOCUMENTATION = """
 module: lab_backup_restore
@@ -64,7 +65,7 @@ options:
     type: path
     required: true
   snapshot:
-    description: The snapshot's id, or C(latest).
+    description: The snapshot's id, or C(latest) for the newest that is not dated in the future.
     type: str
     default: latest
   from:
@@ -146,7 +147,9 @@ def _find(module: Any) -> tuple[str, Repository, Any]:
     for name in _names(module):
         repository = repository_of(module, name, module.params["folder"])
         try:
-            found = by_id(repository.snapshots(module.params["host"]), module.params["snapshot"])
+            there = repository.snapshots(module.params["host"])
+            newest = module.params["snapshot"] == "latest"
+            found = by_id(present(there, int(time.time())) if newest else there, module.params["snapshot"])
         except (ResticError, ValueError) as error:
             wrong.append(f"{name}: {error}")
             continue

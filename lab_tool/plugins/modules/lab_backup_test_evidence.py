@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -10,6 +11,7 @@ from ansible.module_utils.lab_backup.compare import compare, draw, pattern
 from ansible.module_utils.lab_backup.explain import explain
 from ansible.module_utils.lab_backup.places import PLACES_SPEC, repository_of
 from ansible.module_utils.lab_backup.restic import ResticError
+from ansible.module_utils.lab_backup.snapshots import present
 
 DOCUMENTATION = """
 module: lab_backup_test_evidence
@@ -141,7 +143,7 @@ def _try(module: Any, name: str) -> dict[str, Any]:
 def _bring_back(module: Any, name: str, value: dict[str, Any]) -> str:
     """Fill in what was found; what is wrong."""
     repository = repository_of(module, name)
-    snapshots = repository.snapshots(module.params["host"])
+    snapshots = present(repository.snapshots(module.params["host"]), int(time.time()))
     if not snapshots:
         return "there is no snapshot"
     snapshot = snapshots[-1]

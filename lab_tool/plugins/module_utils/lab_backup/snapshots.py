@@ -31,6 +31,12 @@ def by_id(snapshots: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, A
     return found[0] if len(found) == 1 else None
 
 
+def present(snapshots: Sequence[Mapping[str, Any]], now: int, limit: int = 300) -> list[Mapping[str, Any]]:
+    """Those that are not dated in the future: a forged one is not to be taken for the newest."""
+    ahead = future(snapshots, now, limit)
+    return [one for one in snapshots if str(one["short_id"]) not in ahead]
+
+
 def future(snapshots: Sequence[Mapping[str, Any]], now: int, limit: int) -> list[str]:
     """The short ids of snapshots dated later than now; `limit`: how many seconds clocks may differ."""
     return [str(one["short_id"]) for one in snapshots if seconds(str(one["time"])) > now + limit]

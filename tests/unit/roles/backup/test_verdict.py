@@ -102,6 +102,8 @@ def test_snapshots() -> None:
     assert snapshots.by_id(LISTED, "") is None
     assert snapshots.future(LISTED, moment - 301, 300) == ["aaaaaaaa"]
     assert snapshots.future(LISTED, moment - 300, 300) == []
+    assert snapshots.present(LISTED, moment - 301) == []
+    assert snapshots.present(LISTED, moment) == LISTED
 
 
 def node(path: Path) -> dict[str, Any]:
