@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 
 import pytest
 
+from lab_tool.settings import PROJECT
 from tests.conftest import BuildRoom
 from tests.integration.conftest import LabRoom, school_around, wait_until
 from tests.integration.scan_room import (
@@ -351,3 +354,24 @@ def test_the_disk_is_tidied_and_nothing_else(pcs: ScanRoom) -> None:
     }
     assert tidied["notes"] == ["trim: the disk of a container is not its own"]
     pc.run("ls /tmp/new/file /etc/keep/file.1 /var/log/young.log.2.gz && ! ls /var/log/old.log.2.gz")
+
+
+def test_a_mirror_that_can_not_fetch_says_so(pcs: ScanRoom) -> None:
+    """The real tool, installed by its hashes without an index, run by its unit as its own account; no way out."""
+    mirror = pcs["mirror"]
+    wheels = mirror.root / "srv/wheels"
+    version = mirror.run("python3 -c 'import sys; print(*sys.version_info[:2], sep=\".\")'").stdout.strip()
+    requirements = PROJECT / "roles/signature_mirror/files/requirements.txt"
+    options = ("--quiet", "--require-hashes", "--only-binary", ":all:", "--python-version", version)
+    pip = [sys.executable, "-m", "pip", "download", *options, "--dest", str(wheels), "--requirement", str(requirements)]
+    subprocess.run(pip, check=True)
+    result = pcs.serve(wheels="/srv/wheels")
+    assert result.outcome == "failed"
+    assert result.reason.startswith(
+        "there are no signatures; the last fetching ended with: exit-code: Failed to update"
+    )
+    assert result.values["served"] == 2
+    assert mirror.run("systemctl is-enabled lab-signatures.timer").stdout.strip() == "enabled"
+    assert "cvdupdate" in mirror.run("journalctl --unit lab-signatures.service --output cat").stdout
+    assert pcs.serve(databases=False).outcome == "changed"
+    assert mirror.run("systemctl is-enabled lab-signatures.timer", check=False).stdout.strip() == "disabled"

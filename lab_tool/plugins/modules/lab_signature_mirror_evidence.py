@@ -59,7 +59,7 @@ evidence:
   description: >
     verb (C(signature_mirror)), outcome, reason, and as values: url; signatures (version, built, age_hours, files: each
     name, built, version); extra (name, built); extra_count; served (a count); fetched (what systemd says of the last
-    fetching: success, exit-code ..., never).
+    fetching: success, exit-code: and the tool's last error, never).
   returned: always
   type: dict
 """

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from . import signatures
+from .names import shown
 from .signatures import DAY
 
 OFFICIAL = ("main", "daily", "bytecode")
@@ -65,7 +66,12 @@ def _fetched(run: Run) -> str:
     fields = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
     if code or fields.get("ExecMainStartTimestampMonotonic", "0") in ("", "0"):
         return "never"
-    return fields.get("Result", "unknown")
+    result = fields.get("Result", "unknown")
+    if result == "success":
+        return result
+    _, out = run(["journalctl", f"--unit={UNIT}", "--lines=20", "--output=cat", "--no-pager"])
+    errors = [line.partition("ERROR:")[2].strip() for line in out.splitlines() if "ERROR:" in line]
+    return f"{result}: {shown(errors[-1])}" if errors else result
 
 
 def _is_served(url: str, path: Path) -> bool:
