@@ -157,6 +157,14 @@ def test_a_pupil_who_swaps_a_folder_for_a_link_gains_nothing(pcs: ScanRoom) -> N
             assert (secret.read_bytes(), secret.stat().st_mode & 0o7777) == (EICAR_FILE, 0o600)
     finally:
         pc.run(f"systemctl stop swap; rm -rf {FOLDER}/open/* {FOLDER}/bait")
+    # Else the pupil was not quick enough to be any danger.
+    assert caught
+
+
+def test_another_system_is_not_supported_yet(pcs: ScanRoom) -> None:
+    for playbook, name in (("virus_scan", "scanning Windows"), ("signature_mirror", "a mirror on Windows")):
+        result = pcs.run(f"playbooks/{playbook}.yml", "pc", {"lab_os": "windows11"})
+        assert (result.outcome, result.reason) == ("failed", f"{name} is not supported yet")
 
 
 def test_an_ordinary_user_can_neither_stop_nor_ask_the_scanner(pcs: ScanRoom) -> None:
@@ -310,10 +318,17 @@ def test_a_full_disk_closes_the_find_where_it_is(pcs: ScanRoom) -> None:
     assert find["trouble"] == "" and not file.exists()
 
 
-def test_little_memory_means_an_engine_on_demand(pcs: ScanRoom) -> None:
+def test_the_whole_disk_with_little_memory_means_an_engine_on_demand(pcs: ScanRoom) -> None:
     pc = pcs["pc"]
-    result = pcs.scan(engine="auto", daemon_memory=10**7)
-    assert (result.values["engine"], result.reason) == ("on_demand", "")
+    plant(pc.root, f"{FOLDER}/eicar", EICAR_FILE)
+    pc.run(f"cp {FOLDER}/eicar /dev/shm/; cp {FOLDER}/eicar /tmp/; mv {FOLDER}/eicar /var/")
+    # What is left out only takes time.
+    exclude = ["/usr/*", "/srv/lab-*", "/var/lib/*", "/root/secret", "/opt/elsewhere"]
+    result = pcs.scan(engine="auto", daemon_memory=10**7, scope="disk", paths=[], exclude=exclude)
+    assert result.values["engine"] == "on_demand"
+    assert [find["path"] for find in result.values["found"]] == ["/dev/shm/eicar", "/tmp/eicar", "/var/eicar"], result
+    assert result.outcome == "changed" and result.values["complete"] is True
+    assert result.values["scanned"]["foreign"] > 0 and result.values["unreadable"]["count"] == 0
     assert pc.run("pidof clamd", check=False).returncode != 0
     assert pc.run("systemctl is-enabled clamav-daemon.socket", check=False).stdout.strip() == "disabled"
     assert pcs.lab_scan(FOLDER)[0] == 0

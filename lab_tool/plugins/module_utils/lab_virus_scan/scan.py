@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,11 @@ class Scan:
         if not self._job.resume:
             return
         self._noted = self._clock()
+        # Where the disk is full, what is not noted is scanned once more: no reason to scan nothing.
+        with suppress(OSError):
+            self._write(done)
+
+    def _write(self, done: bool) -> None:
         if done:
             Path(PROGRESS).unlink(missing_ok=True)
             return
