@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +204,33 @@ def test_only_holders_are_shown_it_and_only_on_record(lab: LabRoom) -> None:
     (entry,) = [entry for entry in lab.entries("password.shown") if entry.seq > entry_before]
     assert (entry.actor, entry.body["intent"]["why"], entry.subject.hosts) == (TECHNICIAN, "Repair", (host.name,))
     lab.lab("log", "verify")
+
+
+def test_a_passphrase_is_asked_for_on_the_terminal(lab: LabRoom) -> None:
+    host, key = lab.hosts[0], lab.school.folder / "with-passphrase"
+    shutil.copy(lab.school.key(TECHNICIAN), key)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "open sesame", "-f", key], check=True)
+    said = on_terminal(lab, "open sesame", "password", "show", host.name, "--why", "Repair", "--key", str(key))
+    (password,) = re.findall(rf"{ACCOUNT} on {host.name}: ([a-z2-9-]+)", said)
+    assert opens(host, password)
+
+
+def on_terminal(lab: LabRoom, passphrase: str, *arguments: str) -> str:
+    """What `lab` says on a terminal, at which somebody types the passphrase whenever it is asked for."""
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(PROJECT)
+        os.execve(sys.executable, [sys.executable, "-m", "lab_tool", *arguments], lab.school.environment())
+    said, answered = "", 0
+    # A terminal whose program has ended is an error to read from.
+    with suppress(OSError):
+        while part := os.read(terminal, 4096):
+            said += part.decode()
+            if said.lower().count("passphrase") > answered and said.rstrip().endswith(":"):
+                answered = said.lower().count("passphrase")
+                os.write(terminal, f"{passphrase}\n".encode())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, said
+    return said
 
 
 def test_a_full_log_shows_nothing(lab: LabRoom) -> None:
