@@ -13,6 +13,8 @@ import click
 from lab_tool.cli.output import Output, output_options
 from lab_tool.clock import utc_now
 from lab_tool.errors import UsageError, VerificationError
+from lab_tool.log.text import plain
+from lab_tool.rules.controls import CONTROLS
 from lab_tool.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from lab_tool.core.reckoning import RunResult
 
 COLOURS = {"red": "red", "yellow": "yellow"}
+COLUMNS = ("severity", "what", "expected", "found", "rule")
 UNWELL = ("failed", "unreachable", "missing")
 
 
@@ -143,15 +146,9 @@ def render(result: RunResult, out: Output) -> None:
     well = [host for host, outcome in result.outcomes.items() if outcome.outcome == "ok" and not findings[host]]
     out.line()
     out.line(out.say("drift", "summary", hosts=len(result.outcomes), well=len(well), red=red, yellow=yellow), bold=True)
-    rows = [
-        (host, out.say("drift", each["severity"]), label(each, out), each["expected"], each["found"], each["rule"])
-        for host, each in ((host, each) for host, listed in findings.items() for each in listed)
-    ]
+    rows = [(host, *row(each, out)) for host, listed in findings.items() for each in listed]
     if rows:
-        out.table(
-            [out.say("drift", f"column_{name}") for name in ("host", "severity", "what", "expected", "found", "rule")],
-            rows,
-        )
+        out.table([out.say("drift", f"column_{name}") for name in ("host", *COLUMNS)], rows)
     for host, outcome in result.outcomes.items():
         more = sum(outcome.values.get("untold", {}).values())
         if more:
@@ -166,10 +163,17 @@ def found_in(result: RunResult) -> dict[str, list[dict[str, Any]]]:
     return {host: list(outcome.values.get("findings", ())) for host, outcome in result.outcomes.items()}
 
 
-def label(finding: Mapping[str, Any], out: Output) -> str:
-    """`Package: nmap`: the kind in words, and what it is about."""
-    _, _, about = str(finding["id"]).partition(":")
-    return out.say("drift", f"kind_{finding['kind']}") + (f": {about}" if about else "")
+def row(finding: Mapping[str, Any], out: Output) -> tuple[str, ...]:
+    """A finding, column by column. A control goes by its name and its rules."""
+    kind, severity, rule = (str(finding.get(key, "")) for key in ("kind", "severity", "rule"))
+    _, _, about = str(finding.get("id", "")).partition(":")
+    control = CONTROLS.get(about) if kind == "control" else None
+    if control:
+        about = control.name.zh if out.language == "zh" else control.name.en
+        rule = " ".join(control.rules)
+    what = out.say("drift", f"kind_{kind}") + (f": {about}" if about else "")
+    words = (out.say("drift", severity), what, *(str(finding.get(key, "")) for key in ("expected", "found")), rule)
+    return tuple(plain(word) for word in words)
 
 
 def as_json(result: RunResult, drawn: Draw | None) -> dict[str, Any]:

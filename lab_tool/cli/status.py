@@ -25,9 +25,8 @@ COLOURS = {"red": "red", "yellow": "yellow", "ok": "green", "out_of_order": "bri
 LEVELS: tuple[Level, ...] = ("red", "yellow", "ok", "out_of_order")
 # What is the matter, in a letter: a capital where it is serious. Letters, since not everybody sees the colours.
 VERB_LETTERS = {"patch": "p", "virus_scan": "s", "backup": "b", "drift": "d", "admin_password": "w"}
-LETTERS = {"ended": "f", "control": "l", "quarantine": "q", "found": "d", "shown": "w"}
+LETTERS = {"ended": "f", "control": "l", "undone": "l", "quarantine": "q", "found": "d", "shown": "w"}
 OUT_OF_ORDER, WELL = "x", "."
-FINDING_COLUMNS = ("severity", "what", "expected", "found", "rule")
 
 
 @click.command()
@@ -120,17 +119,10 @@ def render_host(school: School, seat: Seat, out: Output) -> None:
     rows = [(out.say("status", f"verb_{verb}"), _age(seat, verb, out), str(limits[verb])) for verb in seat.ages]
     out.table(columns, rows)
     if seat.findings:
-        from lab_tool.cli.drift import label
+        from lab_tool.cli.drift import COLUMNS, row
 
-        rows_found = [
-            (
-                out.say("drift", str(each.get("severity"))),
-                plain(label({"kind": "", "id": "", **each}, out)),
-                *(plain(str(each.get(name, ""))) for name in FINDING_COLUMNS[2:]),
-            )
-            for each in seat.findings
-        ]
-        out.table([out.say("drift", f"column_{name}") for name in FINDING_COLUMNS], rows_found)
+        columns = [out.say("drift", f"column_{name}") for name in COLUMNS]
+        out.table(columns, [row(each, out) for each in seat.findings])
     _render_values("quarantine", seat.quarantine, out)
     _render_values("waivers", seat.waivers, out)
 

@@ -18,11 +18,12 @@ from lab_tool.settings import Settings
 
 Level = Literal["ok", "yellow", "red", "out_of_order"]
 LEVELS: tuple[Level, ...] = ("ok", "yellow", "red")
-CauseName = Literal["ended", "never", "late", "control", "quarantine", "found", "shown"]
+CauseName = Literal["ended", "never", "late", "control", "undone", "quarantine", "found", "shown"]
 # The outcomes of evidence that tells what a machine is like; what was put off tells nothing.
 TELLING = ("ok", "failed")
 PASSWORD, SHOWN = "admin_password", "password.shown"
-SCAN, RESTORE, DRIFT, LOCKDOWN = "virus_scan", "virus_scan_restore", "drift", "lockdown"
+SCAN, RESTORE, DRIFT = "virus_scan", "virus_scan_restore", "drift"
+LOCKDOWN, UNDONE = "lockdown", "lockdown_undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,10 @@ def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
     values = {verb: _mapping(_mapping(entry.body.get("evidence")).get("values")) for verb, entry in known.told.items()}
     findings = _mappings(values.get(DRIFT, {}).get("findings"))
     kept = _quarantine(known, values)
-    wrong = _wrong_controls(known, values)
     found = [
         *_ends(host.name, known),
         *_ages(allowed, known, now),
-        *([Cause("control", "red", LOCKDOWN, count=wrong)] if wrong else ()),
+        *_lockdown(known, values),
         *_findings(values.get(DRIFT, {}), findings),
         *([Cause("quarantine", "red", SCAN, count=_number(kept["quarantine_count"]))] if kept else ()),
         *_shown(known),
@@ -178,12 +178,18 @@ def _findings(values: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) 
         yield Cause("found", "red" if red > 0 else "yellow", DRIFT, count=total)
 
 
-def _wrong_controls(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> int:
-    """How many controls are not in effect, by whoever looked last: the lock-down itself, or drift."""
-    locked, drifted = known.told.get(LOCKDOWN), known.told.get(DRIFT)
-    if locked and not (drifted and drifted.seq > locked.seq):
-        return len(_mapping(values[LOCKDOWN].get("wrong")))
-    return _controls(_mappings(values.get(DRIFT, {}).get("findings")))
+def _lockdown(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> Iterator[Cause]:
+    """Whether controls are not in effect, by whoever looked last: the lock-down itself, its undoing, or drift."""
+    told = {verb: known.told[verb].seq for verb in (LOCKDOWN, UNDONE, DRIFT) if verb in known.told}
+    last = max(told, key=lambda verb: told[verb], default="")
+    if last == UNDONE:
+        yield Cause("undone", "red", LOCKDOWN)
+        return
+    wrong = len(_mapping(values[last].get("wrong"))) if last == LOCKDOWN else 0
+    if last == DRIFT:
+        wrong = _controls(_mappings(values[last].get("findings")))
+    if wrong:
+        yield Cause("control", "red", LOCKDOWN, count=wrong)
 
 
 def _controls(findings: Sequence[Mapping[str, Any]]) -> int:

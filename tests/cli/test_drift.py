@@ -208,4 +208,9 @@ def test_every_kind_of_finding_has_words() -> None:
 
     for kind in KINDS:
         for language in ("zh", "en"):
-            assert cli.label({"kind": kind, "id": f"{kind}:x"}, Output(False, language)) != f"kind_{kind}: x"
+            assert cli.row({"kind": kind, "id": f"{kind}:x"}, Output(False, language))[1] != f"kind_{kind}: x"
+
+
+def test_a_control_goes_by_its_name_and_its_rules() -> None:
+    finding = {"kind": "control", "id": "control:patch_updates", "severity": "red", "rule": "B11", "found": "off"}
+    assert cli.row(finding, Output(False, "zh")) == ("严重", "管控措施未生效: 安装更新", "", "off", "B2")

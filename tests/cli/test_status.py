@@ -163,6 +163,8 @@ def test_what_drift_found(diary: Diary) -> None:
     assert causes(diary) == {("found", "yellow", "drift")}
     diary.evidence("lockdown", 0.2, "failed", wrong={"usb": ["off"], "sudo": ["off"]})
     assert ("control", "red", "lockdown") in causes(diary)
+    diary.evidence("lockdown_undo", 0.15)
+    assert ("undone", "red", "lockdown") in causes(diary)
     diary.evidence("drift", 0.1, check=True, findings=[], red=0, yellow=0)
     assert causes(diary) == set()
 
