@@ -30,7 +30,7 @@ STATE = Path("/var/lib/lab-backup")
 SPOOL = STATE / "spool"
 CACHE = Path("/var/cache/lab-backup")
 LOCKED = "already locked"
-# Seconds to wait for a repository that the server tidies, and between two looks at it.
+# Seconds to wait for a repository that the server tidies or for another backup, and between two looks at the first.
 PATIENCE, PAUSE = 1800, 15
 # Of what restic says, the last lines and no more.
 LINES = 6
@@ -55,9 +55,7 @@ def main() -> int:
     tag = parser.parse_args().tag
     settings = json.loads((SETTINGS / "config.json").read_text(encoding="utf-8"))
     with (STATE / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not taken(lock.fileno()):
             return tell({"tag": tag, "troubles": ["another backup of this PC is still at work"], "places": {}})
         # Whatever this starts keeps the lock: after this process is killed, too, restic may still be at work.
         os.set_inheritable(lock.fileno(), True)
@@ -71,6 +69,19 @@ def main() -> int:
     result = {"tag": tag, "troubles": troubles, "places": places}
     (STATE / "result.json").write_text(json.dumps(result), encoding="utf-8")
     return tell(result)
+
+
+def taken(lock: int) -> bool:
+    """Take the lock, or wait for whoever holds it; whether that came about."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(1)
 
 
 def tell(result: dict[str, Any]) -> int:
