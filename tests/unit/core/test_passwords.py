@@ -13,7 +13,7 @@ from lab_tool import secret
 from lab_tool.core import password_store as store
 from lab_tool.core.passwords import Policy, make, readers, why_due
 from lab_tool.errors import LabError, RefusedError
-from lab_tool.school.model import Key
+from lab_tool.school.model import Key, Person
 from tests.support.office import PATCHING, key_of, person
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -62,12 +62,12 @@ def test_unknown_holders_are_refused() -> None:
     ],
     ids=["no right", "service", "no key", "key ended", "key not yet", "key in hardware"],
 )
-def test_who_has_left_reads_nothing_and_nobody_is_alone(left: object) -> None:
+def test_who_has_left_reads_nothing_and_nobody_is_alone(left: Person) -> None:
     people = {**PEOPLE, "tech": left}
     wider = replace(POLICY, holders=("head", "tech", "second"))
-    assert set(readers(people, wider, TODAY)) == {"head", "second"}  # type: ignore[arg-type]
+    assert set(readers(people, wider, TODAY)) == {"head", "second"}
     with pytest.raises(RefusedError, match="only head could read the password, and 2 must"):
-        readers(people, POLICY, TODAY)  # type: ignore[arg-type]
+        readers(people, POLICY, TODAY)
 
 
 def test_when_it_is_due() -> None:
