@@ -185,7 +185,7 @@ def test_an_ordinary_user_can_neither_stop_nor_ask_the_scanner(pcs: ScanRoom) ->
 
 def make_many(pcs: ScanRoom, total: int = 20_000) -> int:
     """So many files that a scan of them takes seconds."""
-    pcs["pc"].run(f"mkdir /srv/many; cd /srv/many; seq {total} | split -l 1 -a 4 -")
+    pcs["pc"].run(f"rm -rf /srv/many; mkdir /srv/many; cd /srv/many; seq {total} | split -l 1 -a 4 -")
     return total
 
 
@@ -387,6 +387,5 @@ def test_a_mirror_that_can_not_fetch_says_so(pcs: ScanRoom) -> None:
     )
     assert result.values["served"] == 2
     assert mirror.run("systemctl is-enabled lab-signatures.timer").stdout.strip() == "enabled"
-    assert "cvdupdate" in mirror.run("journalctl --unit lab-signatures.service --output cat").stdout
     assert pcs.serve(databases=False).outcome == "changed"
     assert mirror.run("systemctl is-enabled lab-signatures.timer", check=False).stdout.strip() == "disabled"

@@ -140,12 +140,13 @@ class Scan:
             return
         try:
             size = os.fstat(descriptor).st_size
-            self.report.files += 1
             if size > self._job.largest:
                 self.report.partial.add(place.path, "too large")
             elif size:
                 self._judge(place, descriptor, self._asked(place, descriptor))
                 self.report.size += size
+            # Last: a file in the middle of which the scan is cut off is scanned again.
+            self.report.files += 1
         finally:
             os.close(descriptor)
 
