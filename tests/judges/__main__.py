@@ -64,10 +64,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"judges: {reason}", file=sys.stderr)
         return 77
     end_like_interrupt()
-    found = {profile: judge_profile(profile) for profile in arguments or PROFILES}
-    text = report(found)
-    RESULTS.write_text(text, encoding="utf-8")
-    print(text)
+    found: dict[str, tuple[Verdict, Verdict]] = {}
+    for profile in arguments or PROFILES:
+        found[profile] = judge_profile(profile)
+        # Each when it is there: the next may take minutes.
+        RESULTS.write_text(report(found), encoding="utf-8")
+    print(report(found))
     return 0
 
 
