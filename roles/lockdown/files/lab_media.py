@@ -407,8 +407,8 @@ def tick() -> None:
         return
     log("the exception for removable media has ended", syslog.LOG_NOTICE)
     with alone():
-        EXCEPTION.unlink()
-        CLOCK.unlink()
+        EXCEPTION.unlink(missing_ok=True)
+        CLOCK.unlink(missing_ok=True)
     shut()
 
 
@@ -433,11 +433,13 @@ def _own_behind(path: Path) -> bool:
 
 
 def give_back() -> None:
-    """Leave nothing mounted, and give the USB interfaces back to the kernel."""
+    """Leave nothing mounted, no exception, and the USB interfaces to the kernel."""
     for block in media():
         if not is_own(block):
             unplug(block)
     run("systemctl", "stop", "lab-media-tick.timer", "lab-media-until.timer")
+    for file in (EXCEPTION, CLOCK):
+        file.unlink(missing_ok=True)
     for path in storage_interfaces():
         authorise(path, yes=True)
 
