@@ -1,4 +1,4 @@
-"""A PC that a student sits at, another machine that listens, and what the student tries: each act for real, over SSH."""
+"""A PC that a student sits at, another machine that listens, and what the student really tries over SSH."""
 
 from __future__ import annotations
 
@@ -43,15 +43,14 @@ FORBIDDEN: Mapping[str, str] = {
     "run a copy in memory": "cp /bin/true /dev/shm/copy && /dev/shm/copy",
     "run a copy in the session's memory": 'cp /bin/true "$XDG_RUNTIME_DIR/copy" && "$XDG_RUNTIME_DIR/copy"',
     "run it through the loader": "cp /bin/true ~/loaded && /lib*/ld-linux-*.so.2 ~/loaded",
-    "run a program from pip": "pip install --user --quiet --no-index --break-system-packages /srv/labgame-1.0-py3-none-any.whl"
-    " && ~/.local/bin/labgame",
+    "run a program from pip": "pip install --user --quiet --no-index --break-system-packages"
+    " /srv/labgame-1.0-py3-none-any.whl && ~/.local/bin/labgame",
     "load compiled code from the home": "cp /lib/*/libz.so.1 ~/libz.so && python3 -c 'import ctypes, os;"
     ' ctypes.CDLL(os.path.expanduser("~/libz.so"))\'',
     "have cron run a job": "echo '* * * * * true' | crontab -",
     "have at run a job": "echo true | at now + 1 hour",
     "outlive the session": "loginctl --no-ask-password enable-linger",
     "chat": f"python3 /srv/reach.py {INTERNET} {CHAT} && python3 /srv/reach.py {INTERNET6} {CHAT}",
-    "play": f"python3 /srv/reach.py games.example {WEB}",
     "kill the scanner": "kill -9 $(systemctl show --property=MainPID --value lab-scanner)",
 }
 # Those that the system forbids by itself, whatever the role does.
@@ -93,7 +92,7 @@ about = "labgame-1.0.dist-info/"
 with zipfile.ZipFile("/srv/labgame-1.0-py3-none-any.whl", "w") as wheel:
     wheel.writestr("labgame.py", "def play():\\n    print('you win')\\n")
     wheel.writestr(about + "METADATA", "Metadata-Version: 2.1\\nName: labgame\\nVersion: 1.0\\n")
-    wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(about + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
     wheel.writestr(about + "entry_points.txt", "[console_scripts]\\nlabgame = labgame:play\\n")
     wheel.writestr(about + "RECORD", "")
 """
@@ -139,9 +138,9 @@ class StudentRoom:
         keys = "AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/lab-keys/%u\n"
         self.put(self.pc, "/etc/ssh/sshd_config.d/10-test.conf", keys)
         self.pc.run(
-            f"""
+            """
             python3 /srv/wheel.py; systemctl reload ssh; usermod --append --groups sudo student
-            echo student:pupil | chpasswd; echo {INTERNET} games.example >>/etc/hosts
+            echo student:pupil | chpasswd
             systemd-run --quiet --unit=lab-scanner sleep infinity
             """
         )
@@ -193,7 +192,7 @@ class StudentRoom:
     def tries(self, acts: Mapping[str, str]) -> dict[str, Tried]:
         """Let the student try each act, in one session."""
         script = "".join(
-            f"said=$( ( {text} ) 2>&1 </dev/null | base64 --wrap=0; exit ${{PIPESTATUS[0]}} ); echo \"$? $said\"\n"
+            f'said=$( ( {text} ) 2>&1 </dev/null | base64 --wrap=0; exit ${{PIPESTATUS[0]}} ); echo "$? $said"\n'
             for text in acts.values()
         )
         done = self.student(f"export LC_ALL=C.UTF-8\n{script}")
@@ -208,12 +207,13 @@ class StudentRoom:
         }
 
     def gone(self) -> None:
-        """Wait until the student's last session has ended altogether."""
-        self.pc.run("for i in $(seq 300); do loginctl show-user student >/dev/null 2>&1 || exit 0; sleep 0.1; done; exit 1")
+        """Wait until the student's last session has ended, and what its end sets off."""
+        state = "systemctl show --property=ActiveState --value user-runtime-dir@$(id --user student).service"
+        self.pc.run(f'for i in $(seq 300); do [ "$({state})" != inactive ] || exit 0; sleep 0.1; done; exit 1')
 
     def play(self, playbook: str, *options: str, **settings: object) -> Mapping[str, Any]:
         """Run a playbook on the student's PC; outcome and evidence as the log has them."""
-        given = {"lockdown_controls": {name: False for name in foreign()}, **settings}
+        given = {"lockdown_controls": dict.fromkeys(foreign(), False), **settings}
         done = self.lab.school.playbook(
             f"playbooks/{playbook}.yml", "--limit", self.pc.name, "-e", json.dumps(given), *options
         )
