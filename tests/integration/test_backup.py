@@ -13,9 +13,9 @@ import pytest
 
 from tests.conftest import BuildRoom
 from tests.integration.backup_room import BackupRoom
-from tests.integration.conftest import LabRoom, school_around, wait_until
+from tests.integration.conftest import REFUSED, LabRoom, school_around, wait_until
 from tests.integration.patch_room import Result
-from tests.support.school import SmallSchool
+from tests.support.school import DIRECTOR, SmallSchool
 
 pytestmark = pytest.mark.hosts
 
@@ -194,7 +194,7 @@ def test_an_interrupted_backup_goes_on_next_time(pc: BackupRoom) -> None:
     done = direct(pc, "again")
     assert [place["code"] for place in done["places"].values()] == [0, 0], done
     assert "cut" not in pc.restic("school", "snapshots")
-    assert "no errors were found" in pc.restic("school", "check --read-data")
+    assert "no errors were found" in pc.restic("school", "check --no-lock --read-data")
     host.run("rm /data/later")
 
 
@@ -285,6 +285,26 @@ def test_restored_files_are_compared(pc: BackupRoom) -> None:
     assert pc["pc"].run("ls -d /var/tmp/lab-backup-test-*", check=False).returncode != 0
 
 
+def test_a_restore_needs_somebody_else_s_approval_and_writes_over_nothing(pc: BackupRoom) -> None:
+    lab, name = pc.lab, pc["pc"].name
+    values = lab.school.inventory / "group_vars" / "all.yml"
+    settings = {"backup_repositories": pc.settings["pc"]["backup_repositories"]}
+    values.write_text(values.read_text("utf-8") + json.dumps(settings)[1:-1] + "\n", "utf-8")
+    ask = ("restore", name, "/data/odd", "--to", "/srv/odd", "--from", "off_site", "--why", "Lost")
+    change = str(lab.json(*ask)["id"])
+    lab.lab("run", change, code=REFUSED)
+    lab.lab("change", "approve", change, code=REFUSED)
+    assert not (pc["pc"].root / "srv/odd").exists()
+    lab.lab("change", "approve", change, person=DIRECTOR)
+    answer = lab.json("run", change)
+    assert answer["outcomes"][name]["outcome"] == "changed"
+    evidence = lab.entries("evidence.read", run=answer["run"])[0].body["evidence"]["values"]
+    assert (evidence["place"], evidence["files"], evidence["live"]) == ("off_site", 1, 1)
+    assert pc["pc"].run("cat '/srv/odd/data/odd/a [b]*? $HOME'").stdout == "strange\n"
+    again = pc.play("backup_restore", "pc", backup_restore_path="/data", backup_restore_to="/srv/odd")["pc"]
+    assert (again.outcome, again.reason) == ("failed", "/srv/odd is there already, and a restore writes over nothing")
+
+
 def test_everything_comes_back_on_an_empty_machine(pc: BackupRoom) -> None:
     """The off-site server plays the new machine: nothing of the PC is on it but what it serves to others."""
     settings: dict[str, Any] = {
@@ -310,11 +330,13 @@ def test_the_control_node_rises_from_ashes(pc: BackupRoom, tmp_path: Path) -> No
         "backup_timer": "hourly",
         "backup_paths": ["/etc/hostname"],
     }
-    assert pc.backup(**there).outcome == "changed"
+    pc["pc"].run("mkdir -p /srv/lab/inventory /srv/lab/state")
+    result = pc.backup(**there)
+    assert result.outcome == "changed", result.reason
     assert pc["pc"].run("systemctl is-active lab-backup.timer").stdout == "active\n"
     pc.lab.lab("log", "checkpoint")
     for part in ("inventory", "state"):
-        shutil.copytree(school.folder / part, pc["pc"].root / "srv/lab" / part)
+        shutil.copytree(school.folder / part, pc["pc"].root / "srv/lab" / part, dirs_exist_ok=True)
     pc["pc"].run("systemctl start lab-backup.service && rm -r /srv/lab")
 
     # The custodian of the off-site server, with the server's own key.
@@ -369,7 +391,7 @@ def test_forged_snapshots_push_nothing_out(pc: BackupRoom) -> None:
     left = [one["short_id"] for one in json.loads(pc.restic("school", "snapshots --json").splitlines()[-1])]
     assert set(real[2:]) <= set(left)
     assert len(left) == len(real) + 1
-    assert "no errors were found" in pc.restic("school", "check --read-data")
+    assert "no errors were found" in pc.restic("school", "check --no-lock --read-data")
     result = pc.play("backup_server", "school")["school"]
     assert result.outcome == "failed"
     assert f"{name} has snapshots dated later than they came in" in result.reason
