@@ -28,7 +28,9 @@ from lab_tool.log.store import LogStore
 from lab_tool.log.tree import ask
 from lab_tool.log.verify.judge import verify
 from lab_tool.log.verify.report import Question
+from lab_tool.settings import PROJECT
 
+INVENTORY = PROJECT / "inventory"
 ROOMS, SEATS, TASKS = 25, 40, 20
 REPEATS = 5
 
@@ -88,10 +90,10 @@ def seconds(job: Callable[[], object], clock: Callable[[], float] = time.perf_co
     return clock() - before
 
 
-def show_command(state: Path, *arguments: str) -> Callable[[], object]:
-    """`lab log show` as a user starts it, output into a file."""
-    environment = {**os.environ, "LAB_STATE": str(state), "LAB_LANG": "en"}
-    command = [str(Path(sys.executable).with_name("lab")), "log", "show", *arguments]
+def lab_command(state: Path, *arguments: str) -> Callable[[], object]:
+    """`lab` as a user starts it, on the sample school, output into a file."""
+    environment = {**os.environ, "LAB_STATE": str(state), "LAB_INVENTORY": str(INVENTORY), "LAB_LANG": "en"}
+    command = [str(Path(sys.executable).with_name("lab")), *arguments]
     return lambda: subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
 
 
@@ -148,12 +150,14 @@ def measure(folder: Path, count: int) -> None:
     row("root and inclusion proof from the tree", [seconds(lambda: _proof(log, count)) for _ in range(REPEATS)], "")
     state = folder / "state"
     for what, arguments, bound in (
-        ("lab log show --host (one PC)", ("--host", "a311-07"), "<= 0.3 s"),
-        ("lab log show --host --json", ("--host", "a311-07", "--json"), ""),
-        ("lab log show --run", ("--run", f"r-20260901T080000-{7:04x}"), ""),
-        ("lab log show --last 5", ("--last", "5"), ""),
+        ("lab log show --host (one PC)", ("log", "show", "--host", "a311-07"), "<= 0.3 s"),
+        ("lab log show --host --json", ("log", "show", "--host", "a311-07", "--json"), ""),
+        ("lab log show --run", ("log", "show", "--run", f"r-20260901T080000-{7:04x}"), ""),
+        ("lab log show --last 5", ("log", "show", "--last", "5"), ""),
+        ("lab status --room (one room of forty)", ("status", "--room", "a301"), "<= 0.5 s"),
+        ("lab status (all rooms)", ("status",), ""),
     ):
-        job = show_command(state, *arguments)
+        job = lab_command(state, *arguments)
         job()
         row(what, [seconds(job) for _ in range(2 * REPEATS)], bound)
     for name, where in (("this disk", folder), ("memory", Path("/dev/shm"))):
