@@ -21,7 +21,7 @@ test: setup ## the whole suite, with real hosts where this machine can have them
 	@$(PYTHON) -m pytest
 
 check: setup ## ruff, mypy strict, yamllint, ansible-lint production, shellcheck
-	shellcheck .ci/setup .ci/run tests/testbed/prepare.sh
+	shellcheck .ci/setup .ci/run tests/testbed/prepare.sh roles/lockdown/files/lab-noexec roles/lockdown/files/lab-power-off roles/lockdown/files/lab-session-reset
 	ruff check .
 	ruff format --check .
 	mypy
