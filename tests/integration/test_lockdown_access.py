@@ -154,7 +154,7 @@ def test_a_pc_that_refuses_the_control_node_takes_it_back(open_lab: LabRoom) -> 
     """SSH would let in an account that isn't there: nobody can log in to say that it stays."""
     host = open_lab.hosts[1]
     before = host.run("sshd -T").stdout
-    wrong = {"__lockdown_ssh_accounts": ["nobody-here"], "lockdown_guard_seconds": 15}
+    wrong = {"__lockdown_ssh_accounts": ["nobody-here"], "lockdown_guard_seconds": 30}
     refused = play(open_lab, "lockdown", host, {**only("access"), **wrong})
     assert refused.outcome == "failed"
     assert "undone by the PC, since nobody logged in in time" in refused.reason
