@@ -78,6 +78,14 @@ class LockedPc:
             lockdown_media_reason="A contest",
         )
 
+    def admit_at_once(self, seconds: int) -> None:
+        """The same without the role, which on a busy machine takes longer than a short exception lasts."""
+        grant = '{"devices": [], "reason": "A contest", "until": %d}'
+        self.pc.run(
+            f"printf '{grant}' $(($(date +%s) + {seconds})) >/var/lib/lab/media/exception.json; "
+            "/usr/local/libexec/lab-media settle"
+        )
+
     def status(self) -> Any:
         """What the PC says it admits."""
         return json.loads(self.pc.run("/usr/local/libexec/lab-media status"))
@@ -208,14 +216,14 @@ def test_ended_by_a_change_it_is_over_at_once(locked: LockedPc, pc: VirtualPc) -
 
 def test_it_lasts_over_a_reboot_and_ends_by_itself(locked: LockedPc, pc: VirtualPc) -> None:
     pc.unplug("infected")
-    locked.admit(240)
+    locked.admit_at_once(400)
     locked.wait_for_journal("scanned and clean")
     pc.reboot()
     pc.wait_until("test -e /media/lab/sda/paper.sh")
     assert locked.checks() == ""
     # A clock that is set back prolongs nothing.
     pc.run("date --set='-2 hours'")
-    pc.wait_until("test ! -e /var/lib/lab/media/exception.json", 300)
+    pc.wait_until("test ! -e /var/lib/lab/media/exception.json", 500)
     pc.wait_until('test -z "$(ls /media/lab)" && test ! -e /sys/block/sda && ! lsmod | grep -q usb_storage')
     assert pc.run(STORAGE) == "0"
     assert locked.checks() == ""
@@ -223,7 +231,7 @@ def test_it_lasts_over_a_reboot_and_ends_by_itself(locked: LockedPc, pc: Virtual
 
 
 def test_one_whose_end_came_while_the_pc_was_off_is_over_at_boot(locked: LockedPc, pc: VirtualPc) -> None:
-    locked.admit(90)
+    locked.admit_at_once(60)
     locked.wait_for_journal("scanned and clean")
     end = locked.status()["exception"]["until"]
     pc.off()
