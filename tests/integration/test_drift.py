@@ -30,7 +30,7 @@ STANDARD: dict[str, Any] = {
 # Everything a check could have touched, with times of change; what boots and runs changes by itself is left out.
 LISTING = (
     "find /etc /usr /var/lib/dpkg /var/lib/apt /var/lib/lab /home /root /boot -xdev -printf '%p %m %u %s %C@\\n' "
-    "2>/dev/null; systemctl list-unit-files --no-legend | grep -v transient"
+    "2>/dev/null || true; systemctl list-unit-files --no-legend | grep -v transient"
 )
 
 
