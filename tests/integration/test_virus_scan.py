@@ -179,7 +179,6 @@ def test_an_ordinary_user_can_neither_stop_nor_ask_the_scanner(pcs: ScanRoom) ->
     ):
         assert pc.run(f"su pupil -s /bin/sh -c '{attempt}'", check=False).returncode != 0, attempt
     assert pc.run("systemctl is-active clamav-daemon.service").stdout.strip() == "active"
-    assert pc.run("systemctl show --value --property=Nice,MemoryMax clamav-daemon.service").stdout.split() != []
     assert pc.run("ps -o ni= -p $(pidof clamd)").stdout.strip() == "19"
 
 
