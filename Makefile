@@ -37,7 +37,7 @@ bench: setup ## measurements against a baseline run beside each; see tests/bench
 judges: setup ## lynis and OpenSCAP on a PC before and after the lock-down; see tests/judges
 	@$(PYTHON) -m tests.judges
 
-vm: setup ## removable storage on a virtual PC with a kernel and a USB bus of its own (QEMU; ten minutes)
+vm: setup ## removable storage on a virtual PC with a kernel and a USB bus of its own (QEMU; up to half an hour)
 	@LAB_VM=1 $(PYTHON) -m pytest tests/vm
 
 lock: setup ## new lock files from pyproject.toml (needs uv)
