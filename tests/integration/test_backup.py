@@ -341,7 +341,9 @@ def test_the_control_node_rises_from_ashes(pc: BackupRoom, tmp_path: Path) -> No
 
     # The custodian of the off-site server, with the server's own key.
     snapshot = json.loads(pc.restic("off_site", "snapshots --tag timer --json").splitlines()[-1])[-1]["id"]
-    pc.restic("off_site", f"dump {snapshot} /srv/lab --archive tar > /var/tmp/lab.tar")
+    key, where = f"/etc/lab-backup-server/keys/{pc['pc'].name}", pc.repository("off_site")
+    restic = f"restic --no-cache --no-lock -r {where} -p {key}"
+    pc["off_site"].run(f"{restic} dump {snapshot} /srv/lab --archive tar > /var/tmp/lab.tar")
     with tarfile.open(pc["off_site"].root / "var/tmp/lab.tar") as tar:
         tar.extractall(tmp_path, filter="tar")
     new = SmallSchool(tmp_path / "srv/lab", school.room)
