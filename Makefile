@@ -2,6 +2,9 @@
 PYTHON := .venv/bin/python
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# Test files at a time: hosts are waited for more than they work.
+WORKERS ?= 3
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-clean test check molecule bench judges lock vm
 
@@ -18,7 +21,7 @@ demo-clean: ## remove what the demo left: its state folder
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo --clean; else rm -rf .demo; fi
 
 test: setup ## the whole suite, with real hosts where this machine can have them
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 check: setup ## ruff, mypy strict, yamllint, ansible-lint production, shellcheck
 	shellcheck .ci/setup .ci/run tests/testbed/prepare.sh roles/lockdown/files/lab-noexec roles/lockdown/files/lab-power-off roles/lockdown/files/lab-session-reset

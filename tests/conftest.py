@@ -20,6 +20,11 @@ def pytest_configure(config: pytest.Config) -> None:
     end_like_interrupt()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real hosts first: they take longest, and whoever works beside them has something left to do."""
+    items.sort(key=lambda item: item.get_closest_marker("hosts") is None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what needs hosts where there are none; with LAB_REQUIRE_HOSTS=1 that is a failure."""
