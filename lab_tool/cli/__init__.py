@@ -51,6 +51,7 @@ def lab() -> None:
       lab plan patch --room a301                  what would change, machine by machine
       lab change request patch --room a301 --why "Term starts"
       lab run CHANGE                              run an approved change
+      lab status --room a301                      how each seat stands
       lab log verify                              prove that nothing in the log was altered
     """
 
