@@ -6,9 +6,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_control.definition import DefinitionError, parse
-from ansible.module_utils.lab_control.engine import Result, apply, inspect, pending, undo
-from ansible.module_utils.lab_control.guard import arm
+from ansible.module_utils.lab_control.engine import Result, apply, inspect, undo
+from ansible.module_utils.lab_control.guard import arm, begin, disarm, to_guard
 from ansible.module_utils.lab_control.journal import alone, journals
+from ansible.module_utils.lab_control.kind import ProgramError
 from ansible.module_utils.lab_control.module import runner
 
 DOCUMENTATION = """
@@ -96,7 +97,7 @@ def main() -> None:
     try:
         with alone(reads=module.check_mode or module.params["state"] == "checked"):
             results, guarded = _act(module)
-    except (DefinitionError, OSError, ValueError) as error:
+    except (DefinitionError, OSError, ProgramError, ValueError) as error:
         module.fail_json(msg=f"controls: {error}")
     changes = [f"{control}: {text}" for control, result in results.items() for text in result.changed]
     told = {name: vars(result) for name, result in results.items() if any(vars(result).values())}
@@ -109,15 +110,21 @@ def _act(module: Any) -> tuple[dict[str, Result], list[str]]:
     given, check, run = module.params, bool(module.check_mode), runner(module)
     controls = [parse(name, raw) for name, raw in given["controls"].items()]
     if given["state"] == "undone":
-        return {journal.control: undo(journal, run, check=check) for journal in journals()}, []
+        results = {journal.control: undo(journal, run, check=check) for journal in journals()}
+        if not check and not journals():
+            disarm(run)
+        return results, []
     if given["state"] == "checked":
         return {control.id: inspect(control, run) for control in controls}, []
     off = [journal for journal in journals() if journal.control in given["unwanted"]]
     results = {journal.control: undo(journal, run, check=check) for journal in off}
-    guarded = pending(controls, run) if given["guard"] else []
+    guarded = to_guard(controls, run) if given["guard"] else []
     if guarded and not check:
         arm(guarded, given["guard"], given["guard_program"], run)
-    return results | {control.id: apply(control, run, check=check) for control in controls}, guarded
+    results |= {control.id: apply(control, run, check=check) for control in controls}
+    if guarded and not check:
+        begin(run)
+    return results, guarded
 
 
 if __name__ == "__main__":

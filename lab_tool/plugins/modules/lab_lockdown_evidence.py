@@ -7,7 +7,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_control.definition import DefinitionError, parse
 from ansible.module_utils.lab_control.engine import inspect
-from ansible.module_utils.lab_control.guard import rolled_back
+from ansible.module_utils.lab_control.guard import armed, rolled_back
 from ansible.module_utils.lab_control.journal import alone, journals
 from ansible.module_utils.lab_control.module import runner
 
@@ -107,7 +107,9 @@ def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:
     with alone(reads=module.check_mode):
         results = {control.id: inspect(control, run) for control in controls}
         left = sorted({journal.control for journal in journals()} - results.keys())
-        undone = rolled_back()
+        undone, open_still = rolled_back(), armed()
+    for name in set(open_still) & results.keys():
+        results[name].wrong.append("nobody has confirmed it: the PC will undo it by itself")
     wrong = {name: [text[:LONGEST] for text in result.wrong[:MOST]] for name, result in results.items() if result.wrong}
     values: dict[str, Any] = {
         "profile": given["profile"],

@@ -61,7 +61,7 @@ def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:
     """Outcome, reason, values."""
     given = module.params
     try:
-        with alone():
+        with alone(reads=module.check_mode):
             left = {journal.control: list(journal.records)[:MOST] for journal in journals()}
     except (OSError, ValueError, KeyError) as error:
         return "failed", given["failure"] or f"can't be read back: {error}", {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from .definition import Check, Control, Item
@@ -26,6 +26,8 @@ KINDS: dict[str, Kind] = {
 }
 UNIT_FOLDERS = ("/etc/systemd/", "/usr/local/lib/systemd/")
 TROUBLE = (OSError, ProgramError, KeyError, ValueError)
+# Exit codes of `timeout` and of what it ended: the program said nothing, and a check by what it lacks proves nothing.
+SILENT = (124, 125, 127, 137)
 
 
 @dataclass
@@ -51,6 +53,8 @@ def apply(control: Control, run: Run, *, check: bool = False) -> Result:
             _item(item, journal, result, run, check=check)
     if not check and journal.unfinished:
         _make_effective(journal, result, run)
+        with _told(result, "journal"):
+            journal.save()
     if not (check and result.changed):
         result.wrong += [text for text in (_unmet(test, run) for test in control.checks) if text]
     return result
@@ -66,11 +70,15 @@ def inspect(control: Control, run: Run) -> Result:
 
 
 def undo(journal: Journal, run: Run, *, check: bool = False) -> Result:
-    """Give back what was before, item by item, the last first; the journal keeps what could not be given back."""
+    """Give back what was before, item by item, the last first; the journal keeps what could not be given back.
+
+    A full disk does not keep it from taking away what it can: a journal that could not be shortened is gone through
+    once more by the next undo, which changes nothing then.
+    """
     result = Result()
     if not check:
         journal.unfinished = True
-        journal.save()
+        _save(journal)
         for argv in journal.before_undo:
             with _told(result, argv[0]):
                 must(run, *argv)
@@ -86,8 +94,11 @@ def undo(journal: Journal, run: Run, *, check: bool = False) -> Result:
     if check:
         return result
     _make_effective(journal, result, run)
-    if not journal.records:
-        journal.forget()
+    with _told(result, "journal"):
+        if journal.records:
+            journal.save()
+        else:
+            journal.forget()
     return result
 
 
@@ -125,9 +136,15 @@ def _give_back(record: Record, journal: Journal, result: Result, run: Run, *, ch
         return
     with _told(result, key):
         journal.unfinished = True
-        journal.save()
+        _save(journal)
         KINDS[record.item.kind].restore(run, record.item.target, record.before, record.made)
         del journal.records[key]
+        _save(journal)
+
+
+def _save(journal: Journal) -> None:
+    """Where the disk is full, go on: taking away is what helps then. At the end it is saved loudly."""
+    with suppress(OSError):
         journal.save()
 
 
@@ -155,8 +172,6 @@ def _make_effective(journal: Journal, result: Result, run: Run) -> None:
                 must(run, "systemctl", "try-restart", "--", unit)
     if len(result.wrong) == before:
         journal.unfinished = False
-        if journal.records or journal.path.exists():
-            journal.save()
 
 
 def _unmet(check: Check, run: Run) -> str:
@@ -170,7 +185,7 @@ def _unmet(check: Check, run: Run) -> str:
         (check.rc is None or code == check.rc)
         and (not check.contains or re.search(check.contains, text) is not None)
         and (not check.lacks or re.search(check.lacks, text) is None)
-        and not (code == 127 and check.rc != 127)
+        and (code not in SILENT or code == check.rc)
     )
     return "" if met else check.why
 

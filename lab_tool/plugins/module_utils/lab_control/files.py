@@ -19,8 +19,12 @@ class PathKind:
     """What stands at a path: contents, permissions, or that nothing does."""
 
     def read(self, run: Run, target: str, wanted: Mapping[str, Any]) -> State:
-        """Type, mode, numeric owners and contents; empty where nothing is. A link is not followed."""
-        return _look(target)
+        """Type, mode, numeric owners and contents; empty where nothing is. A link is not followed.
+
+        Where only permissions are wanted, contents are no business of ours: neither kept (`/etc/shadow`), nor given
+        back over what others wrote meanwhile.
+        """
+        return _look(target, contents=wanted["state"] != "mode")
 
     def holds(self, target: str, wanted: Mapping[str, Any], state: State) -> bool:
         """Whether it is as wanted; wanted permissions of what isn't there hold."""
@@ -63,15 +67,16 @@ class PathKind:
             _remove(path, keep_full=True)
             for folder in reversed(made.get("folders", ())):
                 _remove(Path(folder), keep_full=True)
+        elif "content" not in before:
+            if _look(target, contents=False).get("type") == kind:
+                os.chown(path, before["uid"], before["gid"])
+                path.chmod(before["mode"])
         elif kind == "file":
             _make_parents(path)
             write(path, base64.b64decode(before["content"]), before["mode"], before["uid"], before["gid"])
         elif kind == "link":
             _remove(path)
             path.symlink_to(before["content"])
-        elif path.is_dir() and not path.is_symlink():
-            os.chown(path, before["uid"], before["gid"])
-            path.chmod(before["mode"])
 
     def note(self, target: str, wanted: Mapping[str, Any], state: State) -> str:
         """Nothing to add."""
@@ -143,14 +148,14 @@ def _refuse_others(folder: Path) -> None:
             raise OSError(errno.EPERM, "others may write there", str(place))
 
 
-def _look(target: str) -> dict[str, Any]:
+def _look(target: str, *, contents: bool = True) -> dict[str, Any]:
     try:
         seen = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
         return {}
     found: dict[str, Any] = {"mode": stat.S_IMODE(seen.st_mode), "uid": seen.st_uid, "gid": seen.st_gid}
     if stat.S_ISREG(seen.st_mode):
-        return {"type": "file", "content": _code(Path(target).read_bytes()), **found}
+        return {"type": "file", **({"content": _code(Path(target).read_bytes())} if contents else {}), **found}
     if stat.S_ISLNK(seen.st_mode):
         return {"type": "link", "content": str(Path(target).readlink()), **found}
     if stat.S_ISDIR(seen.st_mode):
@@ -204,9 +209,10 @@ def _text(target: str) -> str | None:
 def _split(text: str, name: str) -> tuple[str, str | None, str]:
     """What stands before the block, in it (None: there is none), and after it."""
     first, last = f"# BEGIN lab {name}\n", f"# END lab {name}\n"
-    start = text.find(first)
-    end = text.find(last, start + 1)
-    if start < 0 or end < 0:
+    end = text.find(last)
+    # The nearest one before the end: where somebody deleted the end of an earlier one, what follows is theirs.
+    start = text.rfind(first, 0, max(end, 0))
+    if start < 0:
         return text, None, ""
     return text[:start], text[start + len(first) : end], text[end + len(last) :]
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .definition import Control, Item
 from .files import write
@@ -95,6 +96,16 @@ def load(control: str) -> Journal:
         told = json.loads(journal.path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return journal
+    except ValueError as error:
+        raise ValueError(f"{journal.path} can't be read: {error}") from None
+    try:
+        _fill(journal, told)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{journal.path} is no journal: {error}") from None
+    return journal
+
+
+def _fill(journal: Journal, told: Any) -> None:
     journal.since, journal.unfinished = told["since"], told["unfinished"]
     journal.reload = tuple(tuple(line) for line in told["reload"])
     journal.before_undo = tuple(tuple(line) for line in told["before_undo"])
@@ -102,7 +113,6 @@ def load(control: str) -> Journal:
     for record in told["records"]:
         item = Item(record["kind"], record["target"], record["wanted"])
         journal.records[item.key] = Record(item, record["before"], record["made"])
-    return journal
 
 
 def journals() -> list[Journal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab_tool.plugins.module_utils.lab_control import engine, guard, journal
+from lab_tool.plugins.module_utils.lab_control import engine, files, guard, journal
 from lab_tool.plugins.module_utils.lab_control.definition import Control, DefinitionError, parse
 from lab_tool.plugins.module_utils.lab_control.journal import Journal, journals, load
 
@@ -128,6 +129,32 @@ class TestApply:
         world.answers["asks"] = (127, "", "not found")
         assert engine.apply(control, world.run).wrong == ["it is not so"]
 
+    @pytest.mark.parametrize("code", [124, 137])
+    def test_a_program_that_was_ended_meets_no_check_by_what_it_did_not_say(self, world: World, code: int) -> None:
+        control = world.control(checks=[{"run": ["find"], "lacks": ".", "why": "it is not so"}])
+        world.answers["find"] = (code, "", "")
+        assert engine.apply(control, world.run).wrong == ["it is not so"]
+
+    def test_of_permissions_no_contents_are_kept(self, world: World) -> None:
+        """`/etc/shadow` is none of the journal's business."""
+        (world.root / "shadow").write_text("secret")
+        engine.apply(world.control({"path": "shadow", "state": "mode", "mode": "0600"}), world.run)
+        assert "content" not in load("one").records[f"path {world.root}/shadow"].before
+
+    def test_an_end_that_somebody_deleted_takes_no_lines_of_others(self, world: World) -> None:
+        control = world.control({"path": "hosts", "state": "block", "content": "ours\n"})
+        (world.root / "hosts").write_text("# BEGIN lab one\ntheirs\n")
+        engine.apply(control, world.run)
+        engine.apply(world.control({"path": "hosts", "state": "block", "content": "new\n"}), world.run)
+        assert world.listing()["hosts"][0] == "# BEGIN lab one\ntheirs\n# BEGIN lab one\nnew\n# END lab one\n"
+
+    @pytest.mark.parametrize("text", ["{", "[]", "{}"])
+    def test_a_journal_that_can_not_be_read_is_named(self, world: World, text: str) -> None:
+        engine.apply(world.control({"path": "b", "content": "x"}), world.run)
+        load("one").path.write_text(text)
+        with pytest.raises(ValueError, match=r"one/journal\.json"):
+            journals()
+
 
 class TestUndo:
     def test_gives_back_bytes_modes_and_absence(self, world: World) -> None:
@@ -206,6 +233,38 @@ class TestUndo:
             kept.save()
         assert [kept.control for kept in journals()] == ["three", "two", "one"]
 
+    def test_permissions_come_back_and_contents_stay(self, world: World) -> None:
+        """Of a program that was updated, or the list of accounts, an undo must not bring back an old one."""
+        (world.root / "passwd").write_text("old")
+        (world.root / "passwd").chmod(0o4755)
+        engine.apply(world.control({"path": "passwd", "state": "mode", "mode": "0644"}), world.run)
+        (world.root / "passwd").write_text("new")
+        assert undo_all(world) == []
+        assert world.listing() == {"passwd": ("new", 0o4755)}
+
+    def test_permissions_of_what_is_gone_make_nothing(self, world: World) -> None:
+        (world.root / "passwd").write_text("old")
+        engine.apply(world.control({"path": "passwd", "state": "mode", "mode": "0600"}), world.run)
+        (world.root / "passwd").unlink()
+        assert undo_all(world) == []
+        assert world.listing() == {}
+
+    def test_a_full_disk_does_not_keep_what_locks_out(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        (world.root / "old").write_text("before")
+        engine.apply(world.control({"path": "old", "content": "x"}, {"path": "sshd", "content": "y"}), world.run)
+
+        def full(*_: Any) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(files, "write", full)
+            patch.setattr(journal, "write", full)
+            assert undo_all(world) != []
+        assert world.listing() == {"old": ("x", 0o644)}
+        assert undo_all(world) == []
+        assert world.listing() == {"old": ("before", 0o644)}
+        assert journals() == []
+
 
 class TestGuard:
     def test_undoes_only_what_it_was_armed_for(self, world: World) -> None:
@@ -223,6 +282,47 @@ class TestGuard:
         guard.disarm(world.run)
         assert guard.rolled_back() == []
         assert list(guard.UNITS.iterdir()) == []
+
+    def test_its_time_counts_from_when_all_was_applied(self, world: World) -> None:
+        """A package that takes long must not use up the time to log in, nor let the waiting undo act at once."""
+        guard.arm(["one"], 60, "#!/bin/true\n", world.run)
+        world.asked.clear()
+        guard.begin(world.run)
+        assert world.asked[:2] == [f"systemctl stop -- {guard.SERVICE}", f"systemctl restart -- {guard.TIMER}"]
+
+    def test_what_a_killed_run_did_not_confirm_waits_for_the_next_to(self, world: World) -> None:
+        """Nothing is to be changed any more, and yet the PC would undo it: after it was told to be in effect."""
+        one = world.control({"path": "one", "content": "x"})
+        guard.arm(guard.to_guard([one], world.run), 60, "#!/bin/true\n", world.run)
+        engine.apply(one, world.run)
+        assert guard.to_guard([one], world.run) == ["one"]
+        guard.disarm(world.run)
+        assert guard.to_guard([one], world.run) == []
+
+    def test_what_it_could_not_undo_stays_armed(self, world: World) -> None:
+        (world.root / "b").write_text("before")
+        one = world.control({"path": "b", "content": "x"})
+        guard.arm(["one"], 60, "#!/bin/true\n", world.run)
+        engine.apply(one, world.run)
+        (world.root / "b").unlink()
+        (world.root / "b").mkdir()
+        guard.fire(world.run)
+        assert guard.armed() == ["one"]
+        assert (guard.UNITS / guard.TIMER).exists()
+        (world.root / "b").rmdir()
+        guard.fire(world.run)
+        assert guard.armed() == []
+        assert world.listing()["b"][0] == "before"
+
+    def test_a_journal_that_can_not_be_read_keeps_no_other(self, world: World) -> None:
+        two = parse("two", {"files": [{"path": str(world.root / "two"), "content": "x"}]})
+        guard.arm(["one", "two"], 60, "#!/bin/true\n", world.run)
+        engine.apply(world.control({"path": "one", "content": "x"}), world.run)
+        engine.apply(two, world.run)
+        load("one").path.write_text("{")
+        assert list(guard.fire(world.run)) == ["two"]
+        assert list(world.listing()) == ["one"]
+        assert guard.armed() == ["one", "two"]
 
     def test_does_not_apply_what_it_can_not_undo(self, world: World) -> None:
         world.answers[f"systemctl is-active -- {guard.TIMER}"] = (3, "inactive", "")
