@@ -46,9 +46,5 @@ def restore(
     overrides = tuple(f"backup_restore_{name}={value}" for name, value in asked.items() if value)
     wish = core.Wish(VERB, (), (host,), why, overrides=overrides)
     state = core.request(settings, school, wish, key or default_key(os.environ), utc_now)
-    change_view.details(school, state, utc_now(), out)
-    out.line()
     out.line(out.say("restore", "asked", path=path, host=host, to=to), bold=True)
-    for word in ("next_approve", "next_run"):
-        out.line(out.say("restore", word, id=state.id))
-    out.result("change", change_view.as_json(school, state, utc_now()))
+    change_view.requested(school, state, utc_now(), out)

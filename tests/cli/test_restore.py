@@ -45,4 +45,5 @@ def test_what_makes_no_sense(school: SmallSchool, more: tuple[str, ...], words: 
 
 def test_in_chinese(school: SmallSchool) -> None:
     said = run(school, *ASK, "--lang", "zh")
-    assert "由他人批准：lab change approve c-" in said.stdout
+    assert "已申请从备份恢复：/home/pupil 恢复到主机 demo-01 的新文件夹 /srv/back" in said.stdout
+    assert "lab change approve c-" in said.stdout
