@@ -102,7 +102,7 @@ def check_draw(settings: Settings, school: School, target: str) -> Checked:
     if entry.subject.hosts != made.hosts:
         found.append("the entry is about other hosts than those drawn")
     found += _signature_faults(school, entry, [other for other in entries if other.kind == PEOPLE_KIND])
-    run = _run_of(entry, runs)
+    run = _run_of(entry, draws, runs)
     if run and tuple(sorted(run.subject.hosts)) != made.hosts:
         found.append(f"{run.subject.run} was on {listed(run.subject.hosts)}, not on those drawn")
     return Checked(
@@ -127,10 +127,14 @@ def _wanted(draws: Sequence[Entry], runs: Sequence[Entry], target: str) -> Entry
     return found[-1]
 
 
-def _run_of(entry: Entry, runs: Sequence[Entry]) -> Entry | None:
-    """The first run of the plan that was made for those drawn."""
+def _run_of(entry: Entry, draws: Sequence[Entry], runs: Sequence[Entry]) -> Entry | None:
+    """The first run of the plan that was made for those drawn, before another draw that hit on the same ones."""
     plan = _plan_of(entry)
-    return next((run for run in runs if run.seq > entry.seq and plan and _intent(run).get("plan") == plan), None)
+    if not plan:
+        return None
+    later = min((other.seq for other in draws if other.seq > entry.seq and _plan_of(other) == plan), default=None)
+    mine = (run for run in runs if run.seq > entry.seq and (later is None or run.seq < later))
+    return next((run for run in mine if _intent(run).get("plan") == plan), None)
 
 
 def _signature_faults(school: School, entry: Entry, people: Sequence[Entry]) -> list[str]:
@@ -153,7 +157,7 @@ def _notes(school: School, entry: Entry, made: Draw, draws: Sequence[Entry], run
     beside = sorted(known - set(made.candidates))
     if beside:
         yield f"in these rooms today, and not among the candidates: {listed(beside)}"
-    unused = [str(other.seq) for other in draws if other.seq < entry.seq and not _run_of(other, runs)]
+    unused = [str(other.seq) for other in draws if other.seq < entry.seq and not _run_of(other, draws, runs)]
     if unused:
         yield f"draws before it that no run followed: entry {listed(unused)}"
 

@@ -45,6 +45,9 @@ def plan_on_record(
     person = identify(school, key, local_day(school, clock()))
     chosen = select_hosts(school, rooms, hosts)
     require_may_plan(person, verb, frozenset(host.room for host in chosen))
+    if VERBS[verb].reads and overrides:
+        # Its rehearsal is the real thing and counts: nobody alone says by which standard a PC is measured.
+        raise UsageError(f"{verb} goes by the inventory alone", next_command=f"less roles/{verb}/README.md")
     values = parse_overrides(settings.project, VERBS[verb], overrides)
     plan = make_plan(settings, school, verb, tuple(host.name for host in chosen), values)
     signature = sign(plan.signed, key, PLAN_NAMESPACE)

@@ -55,6 +55,16 @@ def test_the_auditor_looks_alone(school: SmallSchool, ran: list[Any]) -> None:
     assert kinds == ["people.changed", "plan.made"]
 
 
+def test_nobody_alone_says_by_which_standard(school: SmallSchool, ran: list[Any]) -> None:
+    """What a check in check mode finds stands in `lab status`, so a plan of it takes no settings of its own."""
+    for more in ("--no-check", "--json"):
+        said = run(school, "plan", "drift", "--room", "demo", "--set", "drift_packages=*", more)
+        assert said.exit_code == 2
+        assert "drift goes by the inventory alone" in said.stderr
+    assert not ran
+    assert not find(school.state / "log", Query(kinds=("plan.made",)))
+
+
 def test_a_sample_is_on_record_before_anything_runs(school: SmallSchool, ran: list[Any]) -> None:
     result = run(school, "drift", "--all", "--sample", "50%", "--seed", "lottery 17", person=AUDITOR)
     assert result.exit_code == 0, result.output
@@ -114,7 +124,7 @@ def test_a_draw_is_checked_by_entry_and_by_run(school: SmallSchool) -> None:
 
 def test_what_an_auditor_should_know(school: SmallSchool) -> None:
     """Draws that came to nothing, a chosen seed, and machines that could not be drawn."""
-    run(school, "drift", "--room", "demo", "--sample", "1", person=AUDITOR)
+    run(school, "drift", "--room", "demo", "--sample", "1", "--seed", "1", person=AUDITOR)
     run(school, "drift", "--host", "demo-01", "--host", "demo-02", "--sample", "1", "--seed", "mine")
     first, second = draws(school)
     start_run(school, second)
