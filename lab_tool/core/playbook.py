@@ -44,11 +44,10 @@ class PlayEnd:
 def environment(settings: Settings, run: str, caller: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of Ansible: this project's configuration, and nothing that could turn the recorder off."""
     key = settings.keys / "ssh"
-    # No personal configuration of ssh: it could lead elsewhere. Numbers are seconds: a PC that is switched off in
-    # mid-task is found unreachable within half a minute.
+    # No personal configuration of ssh: it could lead elsewhere. How soon a PC counts as gone stands in ansible.cfg.
     ssh = (
         f"-F none -o ControlMaster=auto -o ControlPersist=60s -o UserKnownHostsFile={settings.known_hosts} "
-        "-o StrictHostKeyChecking=yes -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=6"
+        "-o StrictHostKeyChecking=yes"
     )
     own = {
         # Not the caller's ~/.ansible, whose plugins nobody approved.
