@@ -39,7 +39,7 @@ def locked(lab: LabRoom) -> LabRoom:
 
 
 def _controls() -> dict[str, dict[str, bool]]:
-    controls = only("media_")["lockdown_controls"]
+    controls = only("media_", "baseline_polkit")["lockdown_controls"]
     return {"lockdown_controls": {**controls, "media_scanned": False}}
 
 

@@ -56,6 +56,13 @@ def test_every_control_is_on_somewhere() -> None:
     assert {name for names in PROFILES.values() for name in names} == set(CONTROLS)
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+def test_rules_of_polkit_are_roots_after_a_reboot_whatever_else_is_on(profile: str) -> None:
+    writes = [name for name, control in CONTROLS.items() if "/etc/polkit-1/rules.d/" in str(control)]
+    assert len(writes) > 1
+    assert "baseline_polkit" in PROFILES[profile]
+
+
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_control_says_what_is_in_effect(name: str) -> None:
     """Either its items are themselves what is in effect, or a check asks."""
