@@ -71,6 +71,8 @@ done:
 
 # restic says so where others expect its answer.
 PROMPT = "reading repository password from stdin\n"
+# How the server's program calls a repository while it tidies it.
+AWAY = ".tidied-"
 
 
 def main() -> None:
@@ -120,9 +122,10 @@ class _Client:
 
     def provide(self) -> str:
         """Make what is missing; the repository's id."""
+        if self.folder.with_name(AWAY + self.name).exists():
+            self.module.fail_json(msg=f"the repository of {self.name} is being tidied; run this again later")
         if not self.key.exists():
-            with os.fdopen(os.open(self.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(32) + "\n")
+            self._make_key()
         if not (self.folder / "config").exists():
             self.folder.mkdir(mode=0o700, exist_ok=True)
             shutil.chown(self.folder, self.module.params["user"], self.module.params["user"])
@@ -132,6 +135,15 @@ class _Client:
         self.note.parent.mkdir(mode=0o700, exist_ok=True)
         self.note.write_text(json.dumps({"id": identity, "password": self._digest()}), encoding="ascii")
         return identity
+
+    def _make_key(self) -> None:
+        """The server's own password, on the disk as a whole: an empty one would lock the server out for good."""
+        new = self.key.parent.with_name("unfinished")
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(self.key)
 
     def _admit(self) -> None:
         """Give the PC's password a key, and take out every key but that and the server's own."""

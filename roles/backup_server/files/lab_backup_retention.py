@@ -3,19 +3,28 @@
 
 Run by a timer on the server, which alone can delete. Nothing a PC says decides: a snapshot's age is the time this
 server has watched over it, and not the date it bears. So neither snapshots dated into the future nor any number of
-false ones push a real one out, and a clock that jumps adds at most two days. The newest is always kept. Settings:
-/etc/lab-backup-server/config.json; what was found: /var/lib/lab-backup-server/report.json.
+false ones push a real one out, and a clock that jumps adds at most two days. The newest is always kept.
+
+restic's prune keeps one copy of data that an index claims twice, unread. So somebody with a PC's password could claim
+all of it for a file of rubbish, and have the real data thrown away here. Therefore the repository is out of the PC's
+reach meanwhile, and where anything is claimed twice, all data is read first.
+
+    lab-backup-retention --open     only give back what a cut left out of reach
+
+Settings: /etc/lab-backup-server/config.json; what was found: /var/lib/lab-backup-server/report.json.
 """
 
 from __future__ import annotations
 
 import calendar
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +37,8 @@ LEAST_DAYS = 183
 LONGEST_STEP = 2 * DAY
 # A snapshot bears the time its backup began; one that bears a later time than it came in is not what it says.
 TOLERANCE = DAY
+# A repository while it is tidied. The server serves a PC what lies under its name, and no name begins like this.
+AWAY = ".tidied-"
 
 # By snapshot: when it was first seen, and how long it has been kept since, in seconds.
 Seen = dict[str, dict[str, int]]
@@ -60,6 +71,17 @@ def to_forget(seen: Mapping[str, Mapping[str, int]], strange: Iterable[str], day
 def main() -> int:
     """Exit code: 1 when a repository could not be tidied."""
     settings = json.loads((SETTINGS / "config.json").read_text(encoding="utf-8"))
+    with (STATE / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        bring_back(Path(settings["path"]))
+        return 0 if "--open" in sys.argv else tidy_all(settings)
+
+
+def tidy_all(settings: Mapping[str, Any]) -> int:
+    """Every repository; the exit code."""
     if settings["days"] < LEAST_DAYS:
         print(f"retention of {settings['days']} days is less than half a year ({LEAST_DAYS}): refused", file=sys.stderr)
         return 1
@@ -89,8 +111,12 @@ def tidy(settings: Mapping[str, Any], client: str, password: str, now: int) -> d
     write(memory, {"at": now, "seen": seen})
     if due:
         restic(settings, folder, password, "unlock")
-        restic(settings, folder, password, "forget", *due)
-        restic(settings, folder, password, "prune")
+        if restic(settings, folder, password, "list", "locks", "--no-lock").strip():
+            raise RuntimeError("it is in use, and was left alone")
+        with out_of_reach(folder) as away:
+            require_sound(settings, away, password)
+            restic(settings, away, password, "forget", *due)
+            restic(settings, away, password, "prune")
     firsts = [fields["first"] for name, fields in seen.items() if name not in due]
     return {
         "snapshots": len(firsts),
@@ -100,6 +126,39 @@ def tidy(settings: Mapping[str, Any], client: str, password: str, now: int) -> d
         "forgotten": len(due),
         "trouble": "",
     }
+
+
+def require_sound(settings: Mapping[str, Any], folder: Path, password: str) -> None:
+    """Raise where an index claims data twice and not all of it is what it says: prune would take a copy unread."""
+    claimed = restic(settings, folder, password, "list", "blobs", "--no-lock").split("\n")
+    if len(claimed) == len(set(claimed)):
+        return
+    try:
+        restic(settings, folder, password, "check", "--read-data")
+    except RuntimeError as error:
+        raise RuntimeError(f"data is claimed twice and is not sound, so nothing was forgotten: {error}") from error
+
+
+@contextlib.contextmanager
+def out_of_reach(folder: Path) -> Iterator[Path]:
+    """The repository under a name that is served to nobody, and that the server's account can't make anew.
+
+    An upload that began before leaves a torn file, which restic refuses to read, or a whole one, which it reads.
+    """
+    away = folder.with_name(AWAY + folder.name)
+    folder.rename(away)
+    try:
+        yield away
+    finally:
+        bring_back(folder.parent)
+
+
+def bring_back(top: Path) -> None:
+    """Put repositories back that were out of reach."""
+    for away in top.glob(f"{AWAY}*"):
+        there = away.with_name(away.name.removeprefix(AWAY))
+        if not there.exists():
+            away.rename(there)
 
 
 def restic(settings: Mapping[str, Any], folder: Path, password: str, *arguments: str) -> str:

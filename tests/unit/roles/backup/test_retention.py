@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,3 +83,70 @@ def test_times_as_restic_writes_them() -> None:
     assert retention.seconds("1970-01-02T00:00:00.123456789Z") == DAY
     assert retention.seconds("1970-01-02T08:00:00.1+08:00") == DAY
     assert retention.seconds("1970-01-01T19:00:00-05:00") == DAY
+
+
+class Server:
+    """A repository that a forger has been at, and restic by what it would say; `calls` are its commands."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, blobs: str, *, sound: bool = True) -> None:
+        self.top, self.blobs, self.sound = folder / "repositories", blobs, sound
+        self.calls: list[tuple[str, bool]] = []
+        (self.top / "pc" / "snapshots").mkdir(parents=True)
+        (self.top / "pc" / "snapshots" / "old").touch()
+        (self.top / "pc" / "snapshots" / "new").touch()
+        (folder / "seen").mkdir()
+        seen = {"old": {"first": NOW - 400 * DAY, "kept": 400 * DAY}, "new": {"first": NOW, "kept": 0}}
+        (folder / "seen" / "pc.json").write_text(json.dumps({"at": NOW, "seen": seen}), encoding="ascii")
+        monkeypatch.setattr(retention, "STATE", folder)
+        monkeypatch.setattr(retention, "restic", self.restic)
+
+    def restic(self, settings: Any, folder: Path, password: str, *arguments: str) -> str:
+        """What restic would answer."""
+        self.calls.append((arguments[0], (self.top / "pc").exists()))
+        assert folder.exists()
+        if arguments[0] == "snapshots":
+            return json.dumps([{"id": name, "time": "2020-01-01T00:00:00Z"} for name in ("old", "new")])
+        if arguments[0] == "check" and not self.sound:
+            raise RuntimeError("restic check: Fatal: repository contains errors")
+        return self.blobs if arguments[:2] == ("list", "blobs") else ""
+
+    def tidy(self) -> Any:
+        """As the timer does."""
+        return retention.tidy({"path": str(self.top), "user": "lab-backup", "days": 365}, "pc", "secret", NOW)
+
+
+def test_what_is_claimed_once_is_forgotten_out_of_the_pc_s_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(tmp_path, monkeypatch, "data a\ndata b\ntree a\n")
+    assert server.tidy()["forgotten"] == 1
+    assert server.calls[3:] == [("list", False), ("forget", False), ("prune", False)]
+    assert (server.top / "pc").is_dir()
+
+
+def test_data_claimed_twice_is_read_before_anything_is_thrown_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(tmp_path, monkeypatch, "data a\ndata b\ndata a\n")
+    assert server.tidy()["forgotten"] == 1
+    assert server.calls[3:] == [("list", False), ("check", False), ("forget", False), ("prune", False)]
+
+
+def test_a_forged_claim_throws_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """restic 0.14 would keep the rubbish and delete the real pack: it was tried."""
+    server = Server(tmp_path, monkeypatch, "data a\ndata b\ndata a\n", sound=False)
+    with pytest.raises(RuntimeError, match="claimed twice and is not sound, so nothing was forgotten"):
+        server.tidy()
+    assert not {"forget", "prune"} & {name for name, _ in server.calls}
+    assert (server.top / "pc" / "snapshots" / "old").exists()
+
+
+def test_what_a_cut_left_out_of_reach_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "repositories" / ".tidied-pc").mkdir(parents=True)
+    (tmp_path / "repositories" / ".tidied-pc" / "config").touch()
+    (tmp_path / "config.json").write_text(json.dumps({"path": str(tmp_path / "repositories")}), encoding="ascii")
+    monkeypatch.setattr(retention, "STATE", tmp_path)
+    monkeypatch.setattr(retention, "SETTINGS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lab-backup-retention", "--open"])
+    assert retention.main() == 0
+    assert (tmp_path / "repositories" / "pc" / "config").exists()
