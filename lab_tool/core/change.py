@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfo
 from lab_tool.canonical import Json
 from lab_tool.core.change_state import ChangeState, get_change
 from lab_tool.core.document import REQUEST_NAMESPACE, Change, Standing
-from lab_tool.core.gate import LONGEST_STANDING, LONGEST_WAIT, require_acts, require_grant, require_person
+from lab_tool.core.gate import (
+    LONGEST_STANDING,
+    LONGEST_WAIT,
+    require_acts,
+    require_grant,
+    require_person,
+    rooms_concerned,
+)
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.overrides import parse_overrides
 from lab_tool.core.people_watch import record_people
@@ -65,8 +72,9 @@ def request(settings: Settings, school: School, wish: Wish, key: Path, clock: Cl
     risk = wish.risk or verb.risk
     if RISKS.index(risk) < RISKS.index(verb.risk):
         raise UsageError(f"{verb.id} has at least {verb.risk} risk; --risk only raises it")
-    require_grant(person, ("request",), verb.id, frozenset(host.room for host in hosts), risk)
     overrides = parse_overrides(settings.project, verb, wish.overrides)
+    where = rooms_concerned(school, verb.id, (host.room for host in hosts), overrides)
+    require_grant(person, ("request",), verb.id, where, risk)
     window, standing = _window(school, wish, now), _standing(school, wish, now)
     why = reason(wish.why, "--why")
     plan = make_plan(settings, school, verb.id, tuple(host.name for host in hosts), overrides)

@@ -16,6 +16,7 @@ from lab_tool.core.gate import (
     require_open,
     require_requested,
     require_unmoved,
+    rooms_concerned,
     valid_approval,
 )
 from lab_tool.core.identity import identify, local_day
@@ -68,7 +69,7 @@ def approve(
     now = clock()
     state = get_change(settings, change)
     person, key = _who(school, state, credential, APPROVE_NAMESPACE, now)
-    require_may_approve(state, person, key)
+    require_may_approve(school, state, person, key)
     already = _approved_already(school, state)
     if already:
         return already
@@ -100,7 +101,7 @@ def reject(settings: Settings, school: School, change: str, why: str, credential
     person, key = _who(school, state, credential, REJECT_NAMESPACE, now)
     # An emergency is not the requester's to take back: it has happened, and somebody else has to look at it.
     if person.id != state.change.requester or state.emergency:
-        require_may_approve(state, person, key)
+        require_may_approve(school, state, person, key)
     signature = _signature(school, state, credential, REJECT_NAMESPACE, person, now)
     record_people(settings, school, clock)
     with one_at_a_time(settings):
@@ -155,7 +156,8 @@ def _require_approvable(school: School, state: ChangeState, now: datetime) -> No
     require_open(school, state, now)
     requester = require_requested(school, state)
     if not state.emergency:
-        require_grant(requester, ("request",), state.verb, frozenset(state.rooms), state.risk)
+        where = rooms_concerned(school, state.verb, state.rooms, state.overrides)
+        require_grant(requester, ("request",), state.verb, where, state.risk)
     _require_not_run(state)
     if state.change.window and now >= state.change.window.closes:
         raise RefusedError(f"the window of {state.id} is over; it has to be requested again")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -19,6 +19,7 @@ from lab_tool.core.window import current_or_next, local_text
 from lab_tool.errors import RefusedError, UsageError
 from lab_tool.rules import VERBS
 from lab_tool.school.model import Grant, Person, Risk, School
+from lab_tool.school.select import select_hosts
 from lab_tool.settings import Settings
 
 GrantName = Literal["request", "approve", "run", "emergency"]
@@ -74,6 +75,14 @@ def require_grant(
     raise RefusedError(f"{person.id} may not {words} {lacking} (inventory/people.yml)")
 
 
+def rooms_concerned(school: School, verb: str, rooms: Iterable[str], settings: Mapping[str, Json]) -> frozenset[str]:
+    """The rooms a right has to cover: where it is done, and where the machine is whose data it brings there."""
+    owner = str(settings.get(VERBS[verb].owner, ""))
+    return (
+        frozenset((*rooms, *(host.room for host in select_hosts(school, (), (owner,))))) if owner else frozenset(rooms)
+    )
+
+
 def require_may_plan(person: Person, verb: str, rooms: frozenset[str]) -> None:
     """Refuse those who may neither request nor run it; what only reads may be run by auditors too."""
     if VERBS[verb].reads and person.audit:
@@ -87,12 +96,13 @@ def require_acts(verb: str) -> None:
         raise UsageError(f"{verb} changes nothing and needs no approval", next_command=f"lab {verb} --help")
 
 
-def require_may_approve(state: ChangeState, person: Person, key: str) -> None:
+def require_may_approve(school: School, state: ChangeState, person: Person, key: str) -> None:
     """Refuse unless this person with this key may approve that change: not their own, and within their grant."""
     if person.id == state.change.requester or key == state.request.key:
         raise RefusedError(f"{state.id} was requested by {state.change.requester}: somebody else has to approve it")
     require_person(person)
-    require_grant(person, ("approve",), state.verb, frozenset(state.rooms), state.risk)
+    where = rooms_concerned(school, state.verb, state.rooms, state.overrides)
+    require_grant(person, ("approve",), state.verb, where, state.risk)
 
 
 def require_requested(school: School, state: ChangeState) -> Person:
@@ -138,7 +148,7 @@ def valid_approval(school: School, state: ChangeState) -> Decision:
     for approval in state.approvals:
         try:
             person = require_signed(school, state, approval, APPROVE_NAMESPACE)
-            require_may_approve(state, person, approval.key)
+            require_may_approve(school, state, person, approval.key)
             return approval
         except RefusedError as error:
             refusal = refusal or error

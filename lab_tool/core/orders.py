@@ -8,7 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from lab_tool.core.change_state import get_change
-from lab_tool.core.gate import find_standing, require_acts, require_grant, require_may_plan, require_runnable
+from lab_tool.core.gate import (
+    find_standing,
+    require_acts,
+    require_grant,
+    require_may_plan,
+    require_runnable,
+    rooms_concerned,
+)
 from lab_tool.core.identity import identify, local_day
 from lab_tool.core.order import Order
 from lab_tool.core.people_watch import record_people
@@ -74,7 +81,8 @@ def _approved(desk: Desk, change: str, only: tuple[str, ...] = (), resumes: str 
     """Exactly the hosts of an approved change, or `only` those of them that an earlier run left."""
     actor = _actor(desk)
     state = get_change(desk.settings, change)
-    require_grant(actor, ("run",), state.verb, frozenset(state.rooms), state.risk)
+    where = rooms_concerned(desk.school, state.verb, state.rooms, state.overrides)
+    require_grant(actor, ("run",), state.verb, where, state.risk)
     plan = make_plan(desk.settings, desk.school, state.verb, state.hosts, state.overrides)
     approval = require_runnable(desk.settings, desk.school, state, plan, desk.clock(), resumes=resumes)
     hosts = tuple(host for host in _planned(desk.school, plan) if not only or host.name in only)

@@ -17,7 +17,8 @@ class Verb:
 
     `role` is the one whose inputs a plan may set, as documented at the entry point `entry`; empty where a plan sets
     none. `until` is the input that takes the end of the window (UTC, seconds), or empty. `evidence` names the verbs
-    whose outcome has to be read back from a host. One that only `reads` is run in check mode and nowhere else.
+    whose outcome has to be read back from a host. `owner` is the input that names a machine whose data is brought to
+    another, or empty. One that only `reads` is run in check mode and nowhere else.
     """
 
     id: str
@@ -29,6 +30,7 @@ class Verb:
     until: str
     entry: str
     evidence: tuple[str, ...]
+    owner: str
     reads: bool
 
 
@@ -45,6 +47,7 @@ def _load_verbs() -> dict[str, Verb]:
             until=fields.get("until", ""),
             entry=fields.get("entry", "main"),
             evidence=tuple(fields.get("evidence", (name,))),
+            owner=fields.get("owner", ""),
             reads=fields.get("reads", False),
         )
         for name, fields in yaml.load(text, Loader=yaml.CSafeLoader).items()

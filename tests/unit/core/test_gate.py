@@ -11,10 +11,11 @@ import pytest
 from lab_tool.clock import utc_text
 from lab_tool.core.change_state import ChangeState
 from lab_tool.core.gate import find_standing, require_grant, require_runnable
+from lab_tool.core.orders import Desk, Wish, make_order
 from lab_tool.errors import RefusedError
 from lab_tool.school.model import Grant, Key, Risk
 from lab_tool.signature import public_line
-from tests.support.office import PATCHING, Office, key_of, room
+from tests.support.office import PATCHING, ROOMS, Office, key_of, room
 
 SATURDAY = datetime(2026, 11, 28, 13, 0, tzinfo=UTC)  # 21:00 in Shanghai
 STANDING: dict[str, Any] = {"standing": "Sat 20:00-Sun 06:00", "last_day": date(2027, 1, 31)}
@@ -346,3 +347,28 @@ def test_grants_of_other_verbs_don_t_count(office: Office) -> None:
     office.with_person("head", approve=Grant(frozenset({"image"}), frozenset({"a301"}), "high"))
     with pytest.raises(RefusedError, match="head may not approve patch at all"):
         office.approve(office.request())
+
+
+def test_a_right_in_one_room_brings_no_data_of_another_there(office: Office) -> None:
+    """`lab restore a301-01 / --of a302-01`: requested, approved and run by those only who may in both rooms."""
+    here = Grant(frozenset({"backup_restore"}), frozenset({"a301"}), "high")
+    both = Grant(frozenset({"backup_restore"}), ROOMS, "high")
+    settings = ("backup_restore_path=/", "backup_restore_to=/srv/x")
+    wish: dict[str, Any] = {"verb": "backup_restore", "rooms": (), "hosts": ("a301-01",)}
+    other = {**wish, "overrides": (*settings, "backup_restore_of=a302-01")}
+    words = "backup_restore in a302 "
+    office.with_person("tech", request=here, run=here)
+    office.with_person("head", approve=here)
+    office.approve(office.request(**wish, overrides=(*settings, "backup_restore_of=a301-02")))
+    with pytest.raises(RefusedError, match=words):
+        office.request(**other)
+    office.with_person("tech", request=both, run=here)
+    state = office.request(**other)
+    with pytest.raises(RefusedError, match=words):
+        office.approve(state)
+    office.with_person("head", approve=both)
+    office.approve(state)
+    office.gate(state)
+    order = Wish(state.id, (), (), "", "")
+    with pytest.raises(RefusedError, match=words):
+        make_order(Desk(office.settings, office.school, key_of("tech"), office.clock), order)
