@@ -14,6 +14,8 @@ from .kind import Json, ProgramError, Run, State, must
 RUNNING = ("active", "activating", "reloading")
 # Not to be enabled or disabled: they start with something else.
 FIXED = ("static", "generated", "transient", "indirect", "alias")
+# Without these there is no way in, or nothing that could undo: no list of unwanted packages takes them away.
+KEPT = ("network-manager", "openssh-server", "python3", "python3-minimal", "sudo", "systemd", "udev")
 APT = ("apt-get", "--yes", "--quiet", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confold")
 
 
@@ -218,10 +220,15 @@ class PackageKind:
 
     def apply(self, run: Run, target: str, wanted: Mapping[str, Any], state: State) -> Json:
         """Install or remove it; which others came or went with it."""
+        # What a power cut left half-done; apt refuses everything else until then.
+        run(["dpkg", "--force-confold", "--configure", "-a"])
         before = _installed(run)
         if wanted["present"]:
             must(run, *APT, "--no-install-recommends", "--no-remove", "install", target)
         else:
+            needed = _would_go(run, target) & set(KEPT)
+            if needed:
+                raise ProgramError(f"left where it is: {', '.join(sorted(needed))} would go with it")
             must(run, *APT, "remove", target)
         after = _installed(run)
         gone = {name: version for name, version in before.items() if name not in after}
@@ -232,6 +239,9 @@ class PackageKind:
         now = _installed(run)
         added = [name for name in made.get("added", [] if before["version"] else [target]) if name in now]
         if added:
+            others = _would_go(run, *added) - set(added)
+            if others:
+                raise ProgramError(f"left where it is: {', '.join(sorted(others))} came later and would go with it")
             must(run, *APT, "purge", *added)
         gone = made.get("gone", {target: before["version"]} if before["version"] else {})
         missing = {name: version for name, version in gone.items() if name not in now}
@@ -250,6 +260,11 @@ class PackageKind:
 
 def _parameter(name: str) -> Path:
     return Path("/proc/sys") / name.replace(".", "/")
+
+
+def _would_go(run: Run, *targets: str) -> set[str]:
+    out = must(run, *APT, "--simulate", "remove", *targets)
+    return {line.split()[1] for line in out.splitlines() if line.startswith(("Remv ", "Purg "))}
 
 
 def _installed(run: Run) -> dict[str, str]:

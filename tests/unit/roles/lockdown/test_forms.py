@@ -1,4 +1,4 @@
-"""Values in group_vars that would harm a PC, or say more than they should, are refused by name before anything is done."""
+"""Values in group_vars that would harm a PC are refused by name before anything is done."""
 
 from __future__ import annotations
 
@@ -65,8 +65,9 @@ PLAY = """
   vars_files: {files}
   tasks:
     - ansible.builtin.debug:
-        msg: "told {{{{ inventory_hostname }}}} {{{{ __lockdown_odd | dict2items | selectattr('value') | map(attribute='key')
-             | join(',') }}}}."
+        msg: "told {{{{ inventory_hostname }}}} {{{{ odd | join(',') }}}}."
+      vars:
+        odd: "{{{{ __lockdown_odd | dict2items | selectattr('value') | map(attribute='key') }}}}"
 """
 
 
