@@ -16,7 +16,7 @@ def test_a_pc_that_falls_silent_is_noticed_also_in_a_run_by_hand(tmp_path: Path)
     settings = Settings(project=PROJECT, inventory=PROJECT / "inventory", state=tmp_path)
     by_hand = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg")}
     for given in (by_hand, {**by_hand, **environment(settings, "r-1", {})}):
-        program = Path(sys.executable).with_name("ansible-config")
+        program = str(Path(sys.executable).with_name("ansible-config"))
         dump = [program, "dump", "--type", "connection", "--format", "json", "--only-changed"]
         told = subprocess.run(dump, env=given, capture_output=True, text=True, check=True).stdout
         ssh = next(part["ssh"] for part in json.loads(told) if "ssh" in part)

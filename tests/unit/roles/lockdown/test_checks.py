@@ -67,5 +67,5 @@ def test_who_owns_a_closed_place_can_not_hold_up_what_looks_for_open_ones(tmp_pa
     path = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     done = subprocess.run(["sh", "-c", script, "sh", "open"], capture_output=True, text=True, env=path, check=False)
     assert f"{tmp_path}/else can be written to by everybody and allows execution" in done.stdout
-    assert "own" not in done.stdout
+    assert f"{tmp_path}/own" not in done.stdout
     assert "deep" not in (tmp_path / "asked").read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab_tool.plugins.module_utils.lab_control import engine, files, guard, journal
+from lab_tool.plugins.module_utils.lab_control import engine, files, guard, journal, kind, system
 from lab_tool.plugins.module_utils.lab_control.definition import Control, DefinitionError, parse
 from lab_tool.plugins.module_utils.lab_control.journal import Journal, journals, load
 
@@ -264,6 +264,38 @@ class TestUndo:
         assert undo_all(world) == []
         assert world.listing() == {"old": ("before", 0o644)}
         assert journals() == []
+
+
+class TestPackages:
+    """Programs stand in for apt and dpkg."""
+
+    INSTALLED = "dpkg-query --show --showformat=${Package} ${Version} ${db:Status-Status}\n"
+
+    def test_none_takes_away_what_the_control_node_comes_by(self, world: World) -> None:
+        """`lockdown_unwanted_packages: [libssl3]` is a mistake of a moment."""
+        control = parse("one", {"packages": {"absent": ["libssl3"]}})
+        apt = " ".join(system.APT)
+        world.answers[self.INSTALLED] = (0, "libssl3 1 installed\n", "")
+        world.answers[f"{apt} --simulate remove libssl3"] = (0, "Remv openssh-server [1]\nRemv libssl3 [1]\n", "")
+        told = engine.apply(control, world.run)
+        assert "openssh-server would go with it" in told.wrong[0]
+        assert f"{apt} remove libssl3" not in world.asked
+
+    def test_undo_takes_nothing_that_came_later(self, world: World) -> None:
+        apt = " ".join(system.APT)
+        world.answers[self.INSTALLED] = (0, "nftables 1 installed\nfirewalld 1 installed\n", "")
+        world.answers[f"{apt} --simulate remove nftables"] = (0, "Remv firewalld [1]\nRemv nftables [1]\n", "")
+        with pytest.raises(kind.ProgramError, match="firewalld came later"):
+            system.PackageKind().restore(world.run, "nftables", {"version": None}, {"added": ["nftables"]})
+        assert f"{apt} purge nftables" not in world.asked
+
+    def test_what_a_power_cut_left_half_done_is_finished_first(self, world: World) -> None:
+        control = parse("one", {"packages": {"present": ["nftables"]}})
+        engine.apply(control, world.run)
+        finish, install = (
+            next(i for i, said in enumerate(world.asked) if word in said) for word in (" -a", " install ")
+        )
+        assert finish < install
 
 
 class TestGuard:
