@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lab_backup.compare import below, pattern, size_of
+from ansible.module_utils.lab_backup.compare import below, loose, pattern, size_of
 from ansible.module_utils.lab_backup.explain import explain
 from ansible.module_utils.lab_backup.places import PLACES_SPEC, repository_of
 from ansible.module_utils.lab_backup.restic import Repository, ResticError
@@ -115,6 +115,9 @@ def main() -> None:
         module.fail_json(msg=f"{to} is there already, and a restore writes over nothing")
     if not to.parent.is_dir():
         module.fail_json(msg=f"there is no folder {to.parent} to make {to.name} in")
+    there = loose(to.parent)
+    if there:
+        module.fail_json(msg=f"{there} is a link or not root's alone: somebody could lead the restore elsewhere")
     restored: dict[str, Any] = {"to": str(to), "path": module.params["path"]}
     if module.check_mode and not repository_of(module, _names(module)[0], module.params["folder"]).is_set_up:
         module.exit_json(changed=True, restored=restored)

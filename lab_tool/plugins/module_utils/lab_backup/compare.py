@@ -107,6 +107,16 @@ def _is_unchanged(node: Mapping[str, Any], path: Path) -> bool:
     return stat.S_ISREG(there.st_mode) and same
 
 
+def loose(folder: Path) -> str:
+    """The first folder on the way there that another than root could put something else in the place of."""
+    for part in (*reversed(folder.parents), folder):
+        found = part.lstat()
+        by_others = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or by_others:
+            return str(part)
+    return ""
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal; of a file that can't be read, of nothing that could match."""
     digest = hashlib.sha256()

@@ -30,6 +30,8 @@ def judge(act: Mapping[str, Any], readings: Sequence[Reading], failure: str, *, 
     if wrong:
         good = [f"{one.name} has {one.snapshot[:8]}" for one in readings if one.snapshot]
         return "failed", "; ".join(wrong) + (f" ({', '.join(good)})" if good and not check else "")
+    if len(readings) < 2:
+        return "failed", "fewer than two repositories were read"
     return "ok", f"would be saved into {' and '.join(one.name for one in readings)}" if check else ""
 
 

@@ -25,6 +25,29 @@ def test_both_places_or_it_is_no_backup() -> None:
     )
 
 
+@pytest.mark.parametrize("read", [[], BOTH[:1]])
+def test_who_read_nothing_knows_nothing(read: list[Reading]) -> None:
+    assert judge(ACT, read, "", check=False) == ("failed", "fewer than two repositories were read")
+
+
+def test_where_others_could_lead_a_restore_elsewhere(tmp_path: Path) -> None:
+    """A pupil's folder, one that many may write, a link; but not one like /tmp, where nobody renames another's."""
+    assert compare.loose(Path("/usr")) == ""
+    assert compare.loose(Path("/tmp")) == ""
+    (tmp_path / "link").symlink_to("/usr")
+    assert compare.loose(tmp_path / "link").startswith("/tmp/")
+    if os.geteuid() == 0:
+        home = tmp_path / "home"
+        home.mkdir()
+        assert compare.loose(home) == ""
+        home.chmod(0o777)
+        assert compare.loose(home) == str(home)
+        home.chmod(0o755)
+        os.chown(home, 1000, 1000)
+        (home / "x").mkdir()
+        assert compare.loose(home / "x") == str(home)
+
+
 @pytest.mark.parametrize(
     ("act", "reading", "words"),
     [
