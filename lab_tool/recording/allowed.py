@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab_tool.canonical import Json
+from lab_tool.canonical import Json, dump
 
 # Facts about what was acted on. No output, no message, no argument: those may hold secrets.
 FIELDS = ("rc", "state", "mode", "owner", "group", "uid", "gid", "size", "path", "dest", "enabled", "attempts")
@@ -19,11 +19,31 @@ STATE_KEYS = frozenset({"path", "state", "mode", "owner", "group"})
 LONGEST_TEXT = 500
 MOST_CHANGES = 200
 LONGEST_DIFF = 16_000
+LONGEST_EVIDENCE = 1024 * 1024
 
 
 def is_evidence(action: str) -> bool:
     """Whether the action is one of this project's modules that read the outcome back."""
     return action.startswith(OWN_MODULE) and action.endswith("_evidence")
+
+
+def why_no_evidence(action: str, evidence: Any) -> str:
+    """What is wrong with what a module said it read back; empty for nothing.
+
+    It comes from the PC, which may be anybody's by now: it speaks for the verb of its module alone, and nothing in it
+    ends the run of the others.
+    """
+    verb = action.removeprefix(OWN_MODULE).removesuffix("_evidence")
+    if not isinstance(evidence, Mapping) or evidence.get("verb") != verb:
+        return f"it is none of {verb}"
+    texts = all(isinstance(evidence.get(key), str) for key in ("outcome", "reason"))
+    if not texts or not isinstance(evidence.get("values"), Mapping):
+        return "outcome, reason or values is missing"
+    try:
+        size = len(dump(evidence))
+    except (TypeError, ValueError, RecursionError) as error:
+        return str(error)
+    return f"it has {size} bytes" if size > LONGEST_EVIDENCE else ""
 
 
 def result_fields(action: str, result: Mapping[str, Any]) -> dict[str, Json]:

@@ -109,7 +109,12 @@ class Recorder:
 
     def _evidence(self, host: str, task: Task, result: Mapping[str, Any]) -> None:
         evidence = result.get("evidence")
-        if allowed.is_evidence(task.action) and isinstance(evidence, Mapping):
+        if evidence is None or not allowed.is_evidence(task.action):
+            return
+        wrong = allowed.why_no_evidence(task.action, evidence)
+        if wrong:
+            self._append("evidence.refused", {**task.fields(), "why": wrong}, (host,), task.rules)
+        else:
             self._append("evidence.read", {**task.fields(), "evidence": dict(evidence)}, (host,), task.rules)
 
     def _append(self, kind: str, body: Mapping[str, Json], hosts: tuple[str, ...], rules: tuple[str, ...] = ()) -> None:
