@@ -51,7 +51,7 @@ def show(settings: Settings, school: School, name: str, why: str, key: Path, clo
     (host,) = select_hosts(school, (), (name,))
     _require_holder(settings, school, person, host.name, now)
     kept = _kept(settings, host.name)
-    _require_key(kept[-1], person, key)
+    _require_key(host.name, kept[-1], person, key)
     # In memory before it is recorded: a run may replace it meanwhile.
     folder = store.folder_of(settings, host.name)
     encrypted = [store.ciphertext(folder, generation) for generation in kept]
@@ -77,7 +77,8 @@ def show(settings: Settings, school: School, name: str, why: str, key: Path, clo
     passwords = [secret.decrypt(data, key) for data in reversed(encrypted)]
     if [generation.id for generation in _kept(settings, host.name)] != intent["generations"]:
         raise LabError(
-            "a run replaced the password in this moment", next_command=f"lab password show {host.name} --why"
+            "a run replaced the password in this moment",
+            next_command=f'lab password show {host.name} --why "..."',
         )
     return Shown(host.name, kept[-1].account, person.id, entry.seq, tuple(passwords))
 
@@ -102,11 +103,11 @@ def _kept(settings: Settings, host: str) -> list[store.Generation]:
     return kept
 
 
-def _require_key(newest: store.Generation, person: Person, key: Path) -> None:
+def _require_key(host: str, newest: store.Generation, person: Person, key: Path) -> None:
     if key.suffix == ".pub":
         raise UsageError("age decrypts with the private key's file; an agent can't", where=str(key))
     if signature.public_line(key) not in newest.readers.get(person.id, ()):
         raise RefusedError(
             f"the password was encrypted before this key of {person.id} counted; it will be from the next run on",
-            next_command=f"lab run {VERB} --host HOST",
+            next_command=f'lab change request {VERB} --host {host} --why "..."',
         )
