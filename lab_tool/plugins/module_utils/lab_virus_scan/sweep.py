@@ -14,6 +14,8 @@ from .walk import FOLDER, open_folder
 
 # Private folders of services are theirs to tidy.
 OF_SYSTEMD = "systemd-private-"
+# Folders in folders beyond this are left: somebody made them to exhaust who looks (descriptors, Python's stack).
+DEEPEST = 100
 
 
 @dataclass
@@ -40,11 +42,11 @@ class Sweep:
         except OSError:
             return
         try:
-            self._inside(folder, os.fstat(folder).st_dev)
+            self._inside(folder, os.fstat(folder).st_dev, DEEPEST)
         finally:
             os.close(folder)
 
-    def _inside(self, folder: int, device: int) -> None:
+    def _inside(self, folder: int, device: int, deeper: int) -> None:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries]
         for name in names:
@@ -52,17 +54,17 @@ class Sweep:
             with suppress(OSError):
                 status = os.stat(name, dir_fd=folder, follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
-                    self._folder(folder, name, status, device)
+                    self._folder(folder, name, status, device, deeper - 1)
                 elif self._goes(name, status):
                     self._delete(folder, name, status)
 
-    def _folder(self, above: int, name: str, status: os.stat_result, device: int) -> None:
-        if status.st_dev != device or name.startswith(OF_SYSTEMD) or status.st_mode & stat.S_ISVTX:
+    def _folder(self, above: int, name: str, status: os.stat_result, device: int, deeper: int) -> None:
+        if not deeper or status.st_dev != device or name.startswith(OF_SYSTEMD) or status.st_mode & stat.S_ISVTX:
             return
         inner = os.open(name, FOLDER, dir_fd=above)
         try:
             if os.fstat(inner).st_dev == device:
-                self._inside(inner, device)
+                self._inside(inner, device, deeper)
         finally:
             os.close(inner)
         if not self.dry and self.is_old(name, status) and (status.st_dev, status.st_ino) not in self.in_use:

@@ -20,6 +20,10 @@ FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 # Gone or replaced since it was listed: no error of the disk.
 VANISHED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE)
 
+# Folders in folders beyond this are not entered, and told: each level holds a descriptor, a path and a key, and
+# somebody could make so many that the scan runs out of memory.
+DEEPEST = 1000
+
 # The root of the walk and the names below it.
 Key = tuple[bytes, ...]
 # An open folder, what is left of its entries (names, and which are folders), its path, key and device.
@@ -96,6 +100,8 @@ class Walk:
 
     def _enter(self, stack: list[Level], above: int, name: bytes, path: bytes, key: Key, device: int) -> None:
         try:
+            if len(stack) >= DEEPEST:
+                raise OSError(errno.ENAMETOOLONG, f"more than {DEEPEST} folders deep")
             folder = os.open(name, FOLDER, dir_fd=above)
         except OSError as error:
             self._failed(path, error)

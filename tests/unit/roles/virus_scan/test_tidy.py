@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,19 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+@pytest.fixture
+def deep(folder: Path) -> Iterator[Path]:
+    """A folder in a folder in a folder ..."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("d", dir_fd=here)
+        here, above = os.open("d", os.O_RDONLY, dir_fd=here), here
+        os.close(above)
+    os.close(here)
+    yield folder / "d"
+    subprocess.run(["rm", "-rf", str(folder / "d")], check=True)
+
+
 def left(folder: Path) -> list[str]:
     """What is there still."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
@@ -50,6 +64,13 @@ def test_only_what_is_old_goes_and_no_link_leads_out(folder: Path) -> None:
     assert (folder.parent / "precious/file").stat().st_size == 9000
     assert freed.files == 5
     assert freed.size >= 3 * 9000
+
+
+def test_no_depth_stops_it(folder: Path, deep: Path) -> None:
+    """Else anybody with a shell keeps a PC from being tidied and scanned at all."""
+    swept(folder)
+    assert deep.exists()
+    assert not (folder / "old").exists()
 
 
 def test_a_rehearsal_counts_the_same_and_touches_nothing(folder: Path) -> None:

@@ -137,3 +137,13 @@ def test_devices_decide_where_names_do_not(mounts: Mounts) -> None:
     assert mounts.may_cross(disk, disk) and mounts.may_cross(disk, other)
     assert not mounts.may_cross(disk, nas)
     assert not mounts.may_cross(disk, unknown)
+
+
+def test_what_lies_too_deep_is_told_and_the_rest_is_walked(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory grows with the square of the depth: a scan that runs out of it would find nothing at all."""
+    monkeypatch.setattr("lab_tool.plugins.module_utils.lab_virus_scan.walk.DEEPEST", 3)
+    told: list[tuple[bytes, str]] = []
+    walk = Walk(Mounts(), on_error=lambda path, error: told.append((path, error.strerror or "")))
+    found = [os.path.relpath(os.fsdecode(place.path), tree) for place in walk.files([os.fsencode(tree)])]
+    assert found == ["a/z", "a.txt", "b/2", "c/4", "c/skip/3", "z"]
+    assert told == [(os.fsencode(tree / "a/deep/er"), "more than 3 folders deep")]
