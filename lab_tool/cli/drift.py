@@ -142,7 +142,7 @@ def render_draw(drawn: Draw, out: Output) -> None:
 def render(result: RunResult, out: Output) -> None:
     """Counts first, then every finding in a table, then who could not be asked."""
     findings = found_in(result)
-    red, yellow = (sum(outcome.values.get(level, 0) for outcome in result.outcomes.values()) for level in COLOURS)
+    red, yellow = (sum(_number(outcome.values.get(level)) for outcome in result.outcomes.values()) for level in COLOURS)
     well = [host for host, outcome in result.outcomes.items() if outcome.outcome == "ok" and not findings[host]]
     out.line()
     out.line(out.say("drift", "summary", hosts=len(result.outcomes), well=len(well), red=red, yellow=yellow), bold=True)
@@ -150,7 +150,8 @@ def render(result: RunResult, out: Output) -> None:
     if rows:
         out.table([out.say("drift", f"column_{name}") for name in ("host", *COLUMNS)], rows)
     for host, outcome in result.outcomes.items():
-        more = sum(outcome.values.get("untold", {}).values())
+        untold = outcome.values.get("untold")
+        more = sum(map(_number, untold.values())) if isinstance(untold, Mapping) else 0
         if more:
             out.line(out.say("drift", "untold", host=host, more=more), colour="yellow")
         if outcome.outcome in UNWELL or outcome.outcome == "deferred":
@@ -160,7 +161,16 @@ def render(result: RunResult, out: Output) -> None:
 
 def found_in(result: RunResult) -> dict[str, list[dict[str, Any]]]:
     """The findings that are told one by one, by host."""
-    return {host: list(outcome.values.get("findings", ())) for host, outcome in result.outcomes.items()}
+    return {host: _mappings(outcome.values.get("findings")) for host, outcome in result.outcomes.items()}
+
+
+def _mappings(value: Any) -> list[dict[str, Any]]:
+    """Of what a PC sent, what can be a finding."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def row(finding: Mapping[str, Any], out: Output) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ OUT_OF_ORDER, WELL = "x", "."
 @click.option("--host", default="", help="Everything about one machine.")
 @output_options
 def status(rooms: tuple[str, ...], host: str, out: Output) -> None:
-    """Show what is overdue, went wrong or was found, seat by seat. Rehearsals count for nothing, but for drift.
+    """Show what is overdue, went wrong or was found, seat by seat. What was rehearsed (but for drift) or
+    run outside procedure counts for nothing.
 
     How old a result may be: limits in inventory/site.yml, and lab_tool/rules/limits.yml. Beyond, a seat is yellow;
     beyond twice as long, or where there is no result at all, it is red.

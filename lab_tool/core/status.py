@@ -204,9 +204,14 @@ def _quarantine(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> Mappi
 
 
 def _shown(known: _Known) -> Iterator[Cause]:
-    """A password that somebody has read since it was set."""
-    set_at = known.good[PASSWORD].seq if PASSWORD in known.good else -1
-    if known.shown and known.shown.seq > set_at:
+    """A password that somebody has read: since it was last read back, or just that one, while a run was going on."""
+    if known.shown is None:
+        return
+    last = known.good.get(PASSWORD)
+    values = _mapping(_mapping(last.body.get("evidence")).get("values")) if last else {}
+    seen = _mapping(known.shown.body.get("intent")).get("generations")
+    same = isinstance(seen, list) and values.get("generation") in seen
+    if last is None or known.shown.seq > last.seq or same:
         yield Cause("shown", "yellow", PASSWORD)
 
 

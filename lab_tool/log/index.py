@@ -13,7 +13,7 @@ from lab_tool.log.derived import derived_folder
 from lab_tool.log.entry import Entry, leaf_hash, read_line
 from lab_tool.log.store import ENTRIES, refuse_if_emptied, settled_size
 
-SCHEMA = 2
+SCHEMA = 3
 TABLES = """
 CREATE TABLE entry (seq INTEGER PRIMARY KEY, start INTEGER NOT NULL, length INTEGER NOT NULL, time TEXT NOT NULL,
                     hash BLOB NOT NULL);
@@ -65,8 +65,11 @@ def terms(entry: Entry) -> set[tuple[str, str]]:
 
 def _by_host(entry: Entry) -> Iterator[tuple[str, str]]:
     """How a run ended on each host, and what was read back from it, by verb: so that the newest of each is found
-    without reading the others. Rehearsals stand apart.
+    without reading the others. Rehearsals stand apart; what was run outside procedure, with settings that nobody
+    knows, is in none.
     """
+    if entry.body.get("outside") is True:
+        return
     body, rehearsed = entry.body, "rehearsed_" if entry.body.get("check") is True else ""
     evidence = body.get("evidence")
     if entry.kind == "evidence.read" and isinstance(evidence, dict):

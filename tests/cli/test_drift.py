@@ -224,3 +224,12 @@ def test_every_kind_of_finding_has_words() -> None:
 def test_a_control_goes_by_its_name_and_its_rules() -> None:
     finding = {"kind": "control", "id": "control:patch_updates", "severity": "red", "rule": "B11", "found": "off"}
     assert cli.row(finding, Output(False, "zh")) == ("严重", "管控措施未生效: 安装更新", "", "off", "B2")
+
+
+def test_whatever_a_pc_sends_is_shown_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    """Its evidence is its own: a PC taken over may send anything as numbers and findings."""
+    values: dict[str, Any] = {"red": "many", "yellow": [], "untold": 5, "findings": [3, {"kind": 5}]}
+    render(SimpleNamespace(outcomes={"a": Outcome("ok", values=values)}), Output(False, "en"))  # type: ignore[arg-type]
+    assert "a" in capsys.readouterr().out
+    values = {"findings": 7, "untold": {"port": "x"}}
+    render(SimpleNamespace(outcomes={"a": Outcome("ok", values=values)}), Output(False, "en"))  # type: ignore[arg-type]

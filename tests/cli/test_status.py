@@ -139,7 +139,7 @@ def test_a_good_result_since_heals_a_bad_end(diary: Diary) -> None:
     diary.end("site", 0.5, "failed")
     diary.evidence("patch", 0.4)
     assert causes(diary) == {("ended", "red", "site")}
-    for verb in ("virus_scan", "lockdown", "backup"):
+    for verb in ("virus_scan", "lockdown", "backup", "admin_password"):
         diary.evidence(verb, 0.3)
     assert causes(diary) == set()
 
@@ -185,7 +185,10 @@ def test_quarantine_and_waivers(diary: Diary) -> None:
 
 def test_a_password_that_was_shown_is_due_until_it_is_replaced(diary: Diary) -> None:
     diary.all_well()
-    diary.append("password.shown", 0.5, {})
+    diary.append("password.shown", 0.5, {"intent": {"generations": ["g-1"]}})
+    assert causes(diary) == {("shown", "yellow", "admin_password")}
+    # It was shown while this run was on: what the PC has is what somebody knows.
+    diary.evidence("admin_password", 0.4, generation="g-1")
     assert causes(diary) == {("shown", "yellow", "admin_password")}
     diary.evidence("admin_password", 0.4)
     assert causes(diary) == set()
@@ -250,3 +253,13 @@ def test_all_rooms_in_a_line_each(diary: Diary) -> None:
 def test_what_makes_no_sense(diary: Diary, arguments: tuple[str, ...], words: str) -> None:
     result = run(diary.school, "status", *arguments)
     assert (result.exit_code, words in result.stderr) == (2, True)
+
+
+def test_what_was_run_outside_procedure_counts_for_nothing(diary: Diary) -> None:
+    """By hand, with any settings: `ansible-playbook playbooks/drift.yml --check -e ...`."""
+    diary.all_well()
+    found: dict[str, Any] = {"findings": [PACKAGE], "red": 0, "yellow": 1}
+    diary.evidence("drift", 0.5, check=True, **found)
+    evidence = {"verb": "drift", "outcome": "ok", "reason": "", "values": {"findings": [], "red": 0, "yellow": 0}}
+    diary.append("evidence.read", 0.1, {"evidence": evidence, "check": True, "outside": True})
+    assert causes(diary) == {("found", "yellow", "drift")}
