@@ -132,6 +132,21 @@ def test_programs_of_users_get_what_the_baseline_says(open_lab: LabRoom, locked:
     assert host.run("runuser -u student -- chsh -s /bin/sh student", check=False).returncode != 0
 
 
+def test_what_a_killed_run_did_not_confirm_is_confirmed_by_the_next(open_lab: LabRoom, locked: Locked) -> None:
+    """Nothing is left to change, and still the PC would undo it: after the evidence said that it is in effect."""
+    host = open_lab.hosts[0]
+    host.run("""echo '["access_ssh"]' >/var/lib/lab/lockdown/guard.json""")
+    again = play(open_lab, "lockdown", host, {**only("baseline", "access"), **SETTINGS})
+    assert (again.outcome, again.reason) == ("ok", "")
+    assert (
+        host.run(
+            "cd /etc/systemd/system && ls lab-lockdown-guard* /var/lib/lab/lockdown/guard.json", check=False
+        ).stdout
+        == ""
+    )
+    assert "access_ssh" in again.values["in_effect"]
+
+
 def test_a_careless_right_is_told(open_lab: LabRoom, locked: Locked) -> None:
     host = open_lab.hosts[0]
     host.run("echo 'student ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/careless")

@@ -160,13 +160,21 @@ def grant_now(*, note: bool = False) -> tuple[Grant | None, int]:
     up = int(time.clock_gettime(time.CLOCK_BOOTTIME))
     now = moment(seen, grant.id, int(time.time()), up, text_of(Path("/proc/sys/kernel/random/boot_id")))
     if note:
-        new = CLOCK.with_suffix(".new")
-        with new.open("w", encoding="utf-8") as handle:
-            json.dump(now, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        new.replace(CLOCK)
+        try:
+            _note(now)
+        except OSError as error:
+            # A full disk prolongs nothing: the end comes by what is known without it.
+            log(f"the time that was reached can't be noted: {error}")
     return grant, int(str(now["time"]))
+
+
+def _note(now: dict[str, object]) -> None:
+    new = CLOCK.with_suffix(".new")
+    with new.open("w", encoding="utf-8") as handle:
+        json.dump(now, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    new.replace(CLOCK)
 
 
 def why_not(serial: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import sys
@@ -175,3 +176,17 @@ def test_everything_it_mounts_is_read_only_and_runs_nothing(lab_media: ModuleTyp
     assert set(lab_media.SAFE) == {"ro", "nosuid", "nodev", "noexec"}
     for _, options in lab_media.FILE_SYSTEMS.values():
         assert not {"rw", "exec", "suid", "dev"} & set(options.split(","))
+
+
+def test_a_full_disk_does_not_prolong_an_exception(
+    lab_media: ModuleType, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is admitted could fill the disk and keep the stick for ever."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lab_media.os, "fsync", full)
+    lab_media.EXCEPTION.write_text('{"until": 1000, "devices": [], "reason": "x"}', encoding="utf-8")
+    lab_media.tick()
+    assert not lab_media.EXCEPTION.exists()
