@@ -104,9 +104,13 @@ def _authority(module: Any, top: Path) -> bool:
         return False
     extensions = ["-addext", "basicConstraints=critical,CA:TRUE,pathlen:0", "-addext", "keyUsage=critical,keyCertSign"]
     subject = ["-subj", "/CN=lab backup authority"]
-    where = ["-keyout", str(key), "-out", str(certificate), "-days", AUTHORITY_DAYS]
+    # Whole or not at all: of half a certificate on a full disk nothing would ever come.
+    new_key, new = top / "ca.key.new", top / "ca.crt.new"
+    where = ["-keyout", str(new_key), "-out", str(new), "-days", AUTHORITY_DAYS]
     _openssl(module, "req", "-x509", *CURVE, *subject, *extensions, *where)
-    key.chmod(0o600)
+    new_key.chmod(0o600)
+    new_key.replace(key)
+    new.replace(certificate)
     return True
 
 
