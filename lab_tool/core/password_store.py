@@ -66,10 +66,15 @@ def generations(folder: Path) -> list[Generation]:
 def ciphertext(folder: Path, generation: Generation) -> bytes:
     """The encrypted password. Raises `LabError` when it is not the one that was written."""
     path = folder / f"{generation.id}.age"
-    data = path.read_bytes() if path.is_file() else b""
-    if digest(data) != generation.ciphertext:
+    if not is_whole(folder, generation):
         raise LabError("this is not the file that was written; bring it back from a backup", where=str(path))
-    return data
+    return path.read_bytes()
+
+
+def is_whole(folder: Path, generation: Generation) -> bool:
+    """Whether its holders can still decrypt it: a file that is gone or damaged is a password that nobody has."""
+    path = folder / f"{generation.id}.age"
+    return path.is_file() and digest(path.read_bytes()) == generation.ciphertext
 
 
 def add(folder: Path, generation: Generation, data: bytes) -> None:

@@ -291,6 +291,17 @@ def test_changed_at_the_pc_is_told_and_replaced(lab: LabRoom) -> None:
     assert rotate(lab)[host.name]["values"]["changed_outside"] is False
 
 
+def test_a_password_that_nobody_can_decrypt_any_more_is_replaced(lab: LabRoom) -> None:
+    """The PC still has it, and would be told to be in order."""
+    host = lab.hosts[0]
+    (kept,) = (lab.school.state / "passwords" / host.name).glob("*.age")
+    kept.write_bytes(kept.read_bytes()[:-9])
+    outcome = rotate(lab)[host.name]
+    assert (outcome["outcome"], outcome["values"]["due"][:18]) == ("changed", "the encrypted file")
+    (password,) = show(lab, host)
+    assert opens(host, password)
+
+
 def test_other_holders_mean_another_password(lab: LabRoom) -> None:
     host, group_vars = lab.hosts[0], lab.school.inventory / "group_vars" / "all.yml"
     text = group_vars.read_text(encoding="utf-8")

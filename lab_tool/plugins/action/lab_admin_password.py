@@ -69,6 +69,8 @@ class ActionModule(ActionBase):
         due = why_due(current, policy, who, shown_generations(settings.log, host), now)
         if outside:
             due = "the PC had another one than is kept: changed there, or set up anew"
+        if current is not None and not store.is_whole(folder, current):
+            due = "the encrypted file that was kept of it is gone or damaged: nobody can read it"
         if not due and current is not None:
             if not self._task.check_mode:
                 store.keep_only(folder, current)

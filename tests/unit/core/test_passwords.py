@@ -107,9 +107,11 @@ def test_a_file_that_was_cut_off_or_exchanged_is_told(tmp_path: Path) -> None:
     (tmp_path / "g-20260101T000000-0000.age").write_bytes(data)
     assert store.generations(tmp_path) == []
     store.add(tmp_path, kept, data)
+    assert store.is_whole(tmp_path, kept)
     (tmp_path / f"{kept.id}.age").write_bytes(data[:-20])
     with pytest.raises(LabError, match="not the file that was written"):
         store.ciphertext(tmp_path, kept)
+    assert not store.is_whole(tmp_path, kept)
     (tmp_path / f"{kept.id}.json").write_text("{}", encoding="utf-8")
     with pytest.raises(LabError, match="not what this tool writes"):
         store.generations(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,35 @@ def test_an_exception_of_sshd_for_some_is_seen(tmp_path: Path, text: str, told: 
     argv = [word.replace("/etc/ssh", str(tmp_path)) for word in asked]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("# student ALL=(ALL) NOPASSWD: ALL\n#\n", False),
+        ("lab-admin ALL=(ALL) NOPASSWD: ALL\n", False),
+        ("student ALL=(ALL) NOPASSWD: ALL\n", True),
+        ("#1001 ALL=(ALL) NOPASSWD: ALL\n", True),
+        ("student ALL=(#1002) NOPASSWD: ALL\n", True),
+        ("Defaults:student !authenticate\n", True),
+    ],
+)
+def test_who_becomes_root_without_a_password_is_told(tmp_path: Path, text: str, is_told: bool) -> None:
+    asked = check("access", "access_sudo", "without a password")
+    (tmp_path / "sudoers").write_text("root ALL=(ALL:ALL) ALL\n", encoding="utf-8")
+    (tmp_path / "sudoers.d").mkdir()
+    (tmp_path / "sudoers.d" / "one").write_text(text, encoding="utf-8")
+    argv = [word.replace("/etc/sudoers", f"{tmp_path}/sudoers") for word in asked["run"]]
+    said = subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+    lacks = re.sub(r"{{.*?}}", "lab-admin", asked["lacks"])
+    assert (re.search(lacks, said) is not None) is is_told
+
+
+def test_what_sudo_says_of_its_defaults_meets_no_check() -> None:
+    """`pty` stands in it anyway: `Add an entry to the utmp/utmpx file when allocating a pty`."""
+    said = "Sudo version 1.9.13p3\nAdd an entry to the utmp/utmpx file when allocating a pty\nLecture user: never\n"
+    for why in ("the terminal", "no log"):
+        assert not re.search(check("access", "access_sudo", why)["contains"], said)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="looks at the whole disk as root")
