@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -102,11 +102,12 @@ def check_draw(settings: Settings, school: School, target: str) -> Checked:
     if entry.subject.hosts != made.hosts:
         found.append("the entry is about other hosts than those drawn")
     found += _signature_faults(school, entry, [other for other in entries if other.kind == PEOPLE_KIND])
-    run = _run_of(entry, draws, runs)
+    followed = _followed(draws, runs)
+    run = followed.get(entry.seq)
     if run and tuple(sorted(run.subject.hosts)) != made.hosts:
         found.append(f"{run.subject.run} was on {listed(run.subject.hosts)}, not on those drawn")
     return Checked(
-        entry, made, run.subject.run if run else "", tuple(found), tuple(_notes(school, entry, made, draws, runs))
+        entry, made, run.subject.run if run else "", tuple(found), tuple(_notes(school, entry, made, draws, followed))
     )
 
 
@@ -127,14 +128,18 @@ def _wanted(draws: Sequence[Entry], runs: Sequence[Entry], target: str) -> Entry
     return found[-1]
 
 
-def _run_of(entry: Entry, draws: Sequence[Entry], runs: Sequence[Entry]) -> Entry | None:
-    """The first run of the plan that was made for those drawn, before another draw that hit on the same ones."""
-    plan = _plan_of(entry)
-    if not plan:
-        return None
-    later = min((other.seq for other in draws if other.seq > entry.seq and _plan_of(other) == plan), default=None)
-    mine = (run for run in runs if run.seq > entry.seq and (later is None or run.seq < later))
-    return next((run for run in mine if _intent(run).get("plan") == plan), None)
+def _followed(draws: Sequence[Entry], runs: Sequence[Entry]) -> dict[int, Entry]:
+    """By a draw's number, the first run of the plan that was made for those drawn, before another draw hit on the same
+    ones.
+    """
+    found: dict[int, Entry] = {}
+    last: dict[str, int] = {}
+    for entry in sorted((*draws, *runs), key=lambda entry: entry.seq):
+        if entry.kind == DRAWN:
+            last[_plan_of(entry)] = entry.seq
+        elif (plan := str(_intent(entry).get("plan", ""))) and plan in last:
+            found.setdefault(last[plan], entry)
+    return found
 
 
 def _signature_faults(school: School, entry: Entry, people: Sequence[Entry]) -> list[str]:
@@ -149,7 +154,9 @@ def _signature_faults(school: School, entry: Entry, people: Sequence[Entry]) -> 
     return [] if signer == entry.actor else [f"the signature is not {entry.actor}'s over this draw"]
 
 
-def _notes(school: School, entry: Entry, made: Draw, draws: Sequence[Entry], runs: Sequence[Entry]) -> Iterator[str]:
+def _notes(
+    school: School, entry: Entry, made: Draw, draws: Sequence[Entry], followed: Collection[int]
+) -> Iterator[str]:
     """What an auditor weighs: a seed somebody chose, hosts that could not be drawn, draws that came to nothing."""
     if made.chosen:
         yield "the seed was chosen by whoever drew"
@@ -157,7 +164,7 @@ def _notes(school: School, entry: Entry, made: Draw, draws: Sequence[Entry], run
     beside = sorted(known - set(made.candidates))
     if beside:
         yield f"in these rooms today, and not among the candidates: {listed(beside)}"
-    unused = [str(other.seq) for other in draws if other.seq < entry.seq and not _run_of(other, draws, runs)]
+    unused = [str(other.seq) for other in draws if other.seq < entry.seq and other.seq not in followed]
     if unused:
         yield f"draws before it that no run followed: entry {listed(unused)}"
 

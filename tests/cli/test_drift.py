@@ -134,6 +134,16 @@ def test_what_an_auditor_should_know(school: SmallSchool) -> None:
     assert f"draws before it that no run followed: entry {first.seq}" in text
 
 
+def test_a_draw_that_hits_on_the_same_is_another_draw(school: SmallSchool) -> None:
+    """Drawn twice with one result, and run once: the first came to nothing."""
+    for _ in range(2):
+        run(school, "drift", "--host", "demo-01", "--sample", "1")
+    first, second = draws(school)
+    start_run(school, second)
+    text = run(school, "drift", "check-draw", RUN).stdout
+    assert f"draws before it that no run followed: entry {first.seq}" in text
+
+
 def _hosts(body: dict[str, Any]) -> None:
     taken = body["draw"]["hosts"][0]
     body["draw"]["hosts"] = [next(name for name in body["draw"]["candidates"] if name != taken)]
