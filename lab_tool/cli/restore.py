@@ -10,6 +10,7 @@ import click
 from lab_tool.cli import change_view
 from lab_tool.cli.output import Output, output_options
 from lab_tool.clock import utc_now
+from lab_tool.errors import UsageError
 from lab_tool.settings import Settings
 
 VERB = "backup_restore"
@@ -40,6 +41,9 @@ def restore(
     from lab_tool.core.identity import default_key
     from lab_tool.school.load import load_school
 
+    for name, value in (("PATH", path), ("--to", to)):
+        if not value.startswith("/") or (value.strip("/") == "" and name == "--to"):
+            raise UsageError(f"{name} has to be a whole path, not {value!r}", next_command="lab restore --help")
     settings = Settings.from_environment(os.environ)
     school = load_school(settings.inventory)
     asked = {"path": path, "to": to, "snapshot": snapshot, "from": place, "of": owner}

@@ -43,6 +43,12 @@ def test_what_makes_no_sense(school: SmallSchool, more: tuple[str, ...], words: 
     assert words in said.stderr
 
 
+@pytest.mark.parametrize(("path", "to"), [("home/x", "/srv/back"), ("/home/x", "back"), ("/home/x", "/")])
+def test_a_path_that_could_only_fail_on_the_machine_is_not_asked_for(school: SmallSchool, path: str, to: str) -> None:
+    said = run(school, "restore", "demo-01", path, "--to", to, "--why", "x")
+    assert (said.exit_code, "has to be a whole path" in said.stderr) == (2, True)
+
+
 def test_in_chinese(school: SmallSchool) -> None:
     said = run(school, *ASK, "--lang", "zh")
     assert "已申请从备份恢复：/home/pupil 恢复到主机 demo-01 的新文件夹 /srv/back" in said.stdout
