@@ -28,7 +28,7 @@ FORBIDDEN = {
 }
 
 # What patch, scan and backup brought along stays: their updates, and accounts of their programs.
-OTHERS = re.compile(r"etc/(passwd|shadow|group|gshadow)-?$|lab-demo-|^[a-z]")
+OTHERS = re.compile(r"etc/(passwd|shadow|group|gshadow|subuid|subgid)-?$|lab-demo-|^[a-z]")
 
 
 @pytest.fixture(scope="module")
