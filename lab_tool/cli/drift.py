@@ -156,7 +156,7 @@ def render(result: RunResult, out: Output) -> None:
             out.line(out.say("drift", "untold", host=host, more=more), colour="yellow")
         if outcome.outcome in UNWELL or outcome.outcome == "deferred":
             colour = "red" if outcome.outcome in UNWELL else "yellow"
-            out.line(f"{host}  {out.say('run', outcome.outcome)}: {outcome.reason}", colour=colour)
+            out.line(f"{host}  {out.say('run', outcome.outcome)}: {plain(outcome.reason)}", colour=colour)
 
 
 def found_in(result: RunResult) -> dict[str, list[dict[str, Any]]]:

@@ -14,6 +14,7 @@ from typing import Any, cast
 import click
 
 from lab_tool.errors import LabError, RefusedError
+from lab_tool.log.text import plain
 from lab_tool.words import Language, say
 
 SCHEMA = 1
@@ -59,7 +60,8 @@ class Output:
 
         table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
         for row in rows:
-            table.add_row(*row)
+            # Reasons and findings are a PC's own words: nothing in them clears the screen or hides a row.
+            table.add_row(*(plain(cell, keep="\n") for cell in row))
         # Into a pipe or a file nothing is cut off.
         width = None if sys.stdout.isatty() else 10_000
         Console(width=width, markup=False, highlight=False, emoji=False).print(table)

@@ -12,6 +12,7 @@ import click
 
 from lab_tool.cli.output import Output, output_options
 from lab_tool.clock import utc_now
+from lab_tool.log.text import plain
 from lab_tool.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,10 +117,10 @@ def render_check(result: RunResult, found: Mapping[str, Sequence[str]], out: Out
         for (outcome_name, reason, lines), names in groups.items():
             if outcome_name == name and (reason or lines):
                 word = out.say("plan", "would_change") if name == "changed" else out.say("run", name)
-                words = f"{word}: {reason}" if reason else word
+                words = f"{word}: {plain(reason)}" if reason else word
                 out.line(f"\n{_named(names)}  {words}", colour=COLOURS.get(name, ""))
                 for line in lines:
-                    out.line(f"  {line}")
+                    out.line(f"  {plain(line)}")
 
 
 def as_json(made: Plan, result: RunResult | None, found: Mapping[str, Sequence[str]]) -> dict[str, Any]:

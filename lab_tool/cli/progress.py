@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from lab_tool.core.playbook import Event
+from lab_tool.log.text import plain
 from lab_tool.words import Language, say
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class ProgressView:
             self._plain(f"{event.host} {self._word(event.event)}: {self._task}")
             # What a module said may quote a value: shown to a person at a terminal, and nowhere else.
             if event.message and self._live is not None:
-                self._live.console.print(f"{event.host}: {event.message}", style="red", markup=False)
+                self._live.console.print(f"{event.host}: {plain(event.message)}", style="red", markup=False)
 
     def _settle(self, host: str, state: str) -> None:
         # Once a host has changed or failed it stays so in the picture, whatever it does next.

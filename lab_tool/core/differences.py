@@ -46,15 +46,14 @@ def _difference(part: Mapping[str, Any]) -> Iterator[str]:
 def _evidence(body: Mapping[str, Any]) -> list[str]:
     """Packages and versions by what was read back: what was updated, and what is still to be done."""
     values = body["evidence"].get("values", {})
-    updated, pending = values.get("updated", {}), values.get("pending", {})
-    lines = []
-    if isinstance(updated, Mapping):
-        lines += [
-            f"  {name}: {step.get('before') or '-'} -> {step.get('after', '?')}" for name, step in updated.items()
-        ]
-    if isinstance(pending, Mapping):
-        lines += [
-            f"  {name}: {step.get('installed') or '-'} -> {step.get('available', '?')}"
-            for name, step in pending.items()
-        ]
-    return lines
+    updated, pending = _steps(values.get("updated")), _steps(values.get("pending"))
+    return [
+        *(f"  {name}: {step.get('before') or '-'} -> {step.get('after', '?')}" for name, step in updated),
+        *(f"  {name}: {step.get('installed') or '-'} -> {step.get('available', '?')}" for name, step in pending),
+    ]
+
+
+def _steps(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
+    """Of what a PC sent, what can be shown."""
+    steps = value.items() if isinstance(value, Mapping) else ()
+    return [(name, step) for name, step in steps if isinstance(step, Mapping)]

@@ -146,3 +146,24 @@ def test_json_of_a_check() -> None:
     data = as_json(made, result_of(a_1=Outcome("changed", "", ("Install",))), {"a-1": ["Install"]})
     assert data["check"]["outcomes"]["a-1"]["differences"] == ["Install"]
     assert data["check"]["run"] == RUN
+
+
+def test_what_a_pc_says_neither_breaks_nor_paints_the_screen(
+    school: SmallSchool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A PC taken over sends a reason that hides the rows above it, and numbers that are none."""
+    out = Output(False, "en")
+    evil = Outcome("failed", "\x1b[2J\x1b[1Aall well")
+    result: Any = SimpleNamespace(outcomes={"demo-01": evil, "demo-02": Outcome("changed")})
+    render_check(result, {"demo-02": ("x: \x1b[8m1 -> 2",)}, out)
+    out.table(["host"], [("demo-01\n\x1b[2J",)])
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert "\\x1b[2J\\x1b[1Aall well" in shown
+    body = {"evidence": {"verb": "patch", "values": {"updated": {"a": 5, "b": {"after": "2"}}, "pending": [1]}}}
+    LogStore(school.state / "log").append(
+        actor="li_na", kind="evidence.read", subject=Subject("", "r-1", ("demo-01",)), body=body
+    )
+    assert differences(Settings.from_environment(school.environment(TECHNICIAN)), "r-1") == {
+        "demo-01": ("  b: - -> 2",)
+    }
