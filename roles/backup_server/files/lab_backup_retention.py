@@ -108,15 +108,19 @@ def tidy(settings: Mapping[str, Any], client: str, password: str, now: int) -> d
     seen = grown(known["seen"], came, now, known["at"])
     strange = odd({one["id"]: seconds(one["time"]) for one in listed}, seen)
     due = to_forget(seen, strange, settings["days"])
-    write(memory, {"at": now, "seen": seen})
-    if due:
+    # Noted before, since a cut between forgetting and pruning would leave the room taken for good.
+    prune = bool(due or known.get("prune"))
+    write(memory, {"at": now, "seen": seen, "prune": prune})
+    if prune:
         restic(settings, folder, password, "unlock")
         if restic(settings, folder, password, "list", "locks", "--no-lock").strip():
             raise RuntimeError("it is in use, and was left alone")
         with out_of_reach(folder) as away:
             require_sound(settings, away, password)
-            restic(settings, away, password, "forget", *due)
+            if due:
+                restic(settings, away, password, "forget", *due)
             restic(settings, away, password, "prune")
+        write(memory, {"at": now, "seen": seen, "prune": False})
     firsts = [fields["first"] for name, fields in seen.items() if name not in due]
     return {
         "snapshots": len(firsts),

@@ -141,6 +141,24 @@ def test_a_forged_claim_throws_nothing_away(tmp_path: Path, monkeypatch: pytest.
     assert (server.top / "pc" / "snapshots" / "old").exists()
 
 
+def test_a_cut_before_the_prune_is_made_up_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(tmp_path, monkeypatch, "data a\n")
+    monkeypatch.setattr(retention, "require_sound", lambda *given: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        server.tidy()
+    monkeypatch.undo()
+    memory = json.loads((tmp_path / "seen" / "pc.json").read_text(encoding="ascii"))
+    memory["seen"]["old"]["kept"] = 0
+    (tmp_path / "seen" / "pc.json").write_text(json.dumps(memory), encoding="ascii")
+    monkeypatch.setattr(retention, "STATE", tmp_path)
+    monkeypatch.setattr(retention, "restic", server.restic)
+    server.calls.clear()
+    for prunes in (1, 0):
+        server.tidy()
+        assert [name for name, _ in server.calls if name in ("forget", "prune")] == ["prune"] * prunes
+        server.calls.clear()
+
+
 def test_what_a_cut_left_out_of_reach_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "repositories" / ".tidied-pc").mkdir(parents=True)
     (tmp_path / "repositories" / ".tidied-pc" / "config").touch()
