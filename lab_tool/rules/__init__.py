@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
-import yaml
-
+from lab_tool.rules.data import read
 from lab_tool.school.model import Risk, Text
 
 
@@ -35,7 +33,6 @@ class Verb:
 
 
 def _load_verbs() -> dict[str, Verb]:
-    text = (files(__name__) / "verbs.yml").read_text(encoding="utf-8")
     return {
         name: Verb(
             id=name,
@@ -50,7 +47,7 @@ def _load_verbs() -> dict[str, Verb]:
             owner=fields.get("owner", ""),
             reads=fields.get("reads", False),
         )
-        for name, fields in yaml.load(text, Loader=yaml.CSafeLoader).items()
+        for name, fields in read("verbs.yml").items()
     }
 
 

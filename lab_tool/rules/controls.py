@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
-import yaml
-
+from lab_tool.rules.data import read
 from lab_tool.school.model import Text
 
 
@@ -19,10 +17,6 @@ class Control:
     rules: tuple[str, ...]
 
 
-def _load_controls() -> dict[str, Control]:
-    text = (files("lab_tool.rules") / "controls.yml").read_text(encoding="utf-8")
-    loaded = yaml.load(text, Loader=yaml.CSafeLoader)
-    return {name: Control(Text(**fields["name"]), tuple(fields["rules"])) for name, fields in loaded.items()}
-
-
-CONTROLS: Mapping[str, Control] = _load_controls()
+CONTROLS: Mapping[str, Control] = {
+    name: Control(Text(**fields["name"]), tuple(fields["rules"])) for name, fields in read("controls.yml").items()
+}

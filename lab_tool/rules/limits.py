@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 
-import yaml
+from lab_tool.rules.data import read
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +16,6 @@ class Limit:
     profiles: tuple[str, ...]
 
 
-def _load_limits() -> dict[str, Limit]:
-    text = (files("lab_tool.rules") / "limits.yml").read_text(encoding="utf-8")
-    loaded = yaml.load(text, Loader=yaml.CSafeLoader)
-    return {verb: Limit(fields["days"], tuple(fields.get("profiles", ()))) for verb, fields in loaded.items()}
-
-
-LIMITS: Mapping[str, Limit] = _load_limits()
+LIMITS: Mapping[str, Limit] = {
+    verb: Limit(fields["days"], tuple(fields.get("profiles", ()))) for verb, fields in read("limits.yml").items()
+}
