@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
 from lab_tool.settings import PROJECT
 from tests.integration.conftest import LabRoom
+from tests.integration.patch_room import Result
 from tests.testbed.room import TestHost
 
 # Everything a control may touch: names, types, permissions and contents; what runs, what is installed, who may what.
@@ -33,17 +32,7 @@ nft list ruleset
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """What a run of the playbook said of one PC."""
-
-    outcome: str
-    reason: str
-    changed: tuple[str, ...]
-    values: Mapping[str, Any]
-
-
-def play(lab: LabRoom, playbook: str, host: TestHost, variables: Mapping[str, object] | None = None) -> Locked:
+def play(lab: LabRoom, playbook: str, host: TestHost, variables: Mapping[str, object] | None = None) -> Result:
     """Run `lockdown` or `lockdown_undo` on a PC; what the log says of it afterwards."""
     given = ("--extra-vars", json.dumps(variables or {}))
     done = lab.school.playbook(f"playbooks/{playbook}.yml", "--limit", host.name, *given)
@@ -53,7 +42,7 @@ def play(lab: LabRoom, playbook: str, host: TestHost, variables: Mapping[str, ob
     outcome = finished.body["outcomes"][host.name]
     evidence = lab.entries("evidence.read", run=run)
     values = evidence[-1].body["evidence"]["values"] if evidence else {}
-    return Locked(outcome["outcome"], outcome["reason"], tuple(outcome["changed"]), values)
+    return Result(outcome["outcome"], outcome["reason"], tuple(outcome["changed"]), values)
 
 
 def only(*areas: str) -> dict[str, dict[str, bool]]:

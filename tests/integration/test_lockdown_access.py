@@ -8,7 +8,8 @@ import pytest
 
 from tests.conftest import BuildRoom
 from tests.integration.conftest import LabRoom, school_around, wait_until
-from tests.integration.lockdown_room import Locked, only, play
+from tests.integration.lockdown_room import only, play
+from tests.integration.patch_room import Result
 from tests.testbed.room import TestHost
 
 pytestmark = pytest.mark.hosts
@@ -75,19 +76,19 @@ def was_open(open_lab: LabRoom) -> dict[str, bool]:
 
 
 @pytest.fixture(scope="module")
-def locked(open_lab: LabRoom, was_open: object) -> Locked:
+def locked(open_lab: LabRoom, was_open: object) -> Result:
     """What the run said of the first PC."""
     return play(open_lab, "lockdown", open_lab.hosts[0], {**only("baseline", "access"), **SETTINGS})
 
 
-def test_everything_was_open_and_is_in_effect(was_open: dict[str, bool], locked: Locked) -> None:
+def test_everything_was_open_and_is_in_effect(was_open: dict[str, bool], locked: Result) -> None:
     assert [name for name, possible in was_open.items() if not possible] == []
     assert (locked.outcome, locked.reason, locked.values["wrong"]) == ("changed", "", {})
     wanted = [control for control, on in only("baseline", "access")["lockdown_controls"].items() if on]
     assert sorted(locked.values["in_effect"]) == sorted(wanted)
 
 
-def test_ssh_lets_in_the_management_account_and_nobody_else(open_lab: LabRoom, locked: Locked) -> None:
+def test_ssh_lets_in_the_management_account_and_nobody_else(open_lab: LabRoom, locked: Result) -> None:
     host = open_lab.hosts[0]
     admin = ssh(open_lab, host, "lab-admin", host.address, "id -un")
     assert admin.stdout == "lab-admin\n"
@@ -101,21 +102,21 @@ def test_ssh_lets_in_the_management_account_and_nobody_else(open_lab: LabRoom, l
     assert "Permission denied (publickey)" in by_password.stderr
 
 
-def test_ssh_forwards_nothing(open_lab: LabRoom, locked: Locked) -> None:
+def test_ssh_forwards_nothing(open_lab: LabRoom, locked: Result) -> None:
     host = open_lab.hosts[0]
     through = ssh(open_lab, host, "lab-admin", "-W", "127.0.0.1:22", host.address)
     assert "SSH-2.0" not in through.stdout
     assert "administratively prohibited" in through.stderr
 
 
-def test_su_is_for_administrators_and_root_has_no_password(open_lab: LabRoom, locked: Locked) -> None:
+def test_su_is_for_administrators_and_root_has_no_password(open_lab: LabRoom, locked: Result) -> None:
     host = open_lab.hosts[0]
     assert not becomes(host, "student", "localadmin")
     assert not becomes(host, "localadmin", "root")
     assert becomes(host, "localadmin", "student")
 
 
-def test_an_account_rests_after_wrong_passwords_and_is_free_again(open_lab: LabRoom, locked: Locked) -> None:
+def test_an_account_rests_after_wrong_passwords_and_is_free_again(open_lab: LabRoom, locked: Result) -> None:
     host, right = open_lab.hosts[0], PASSWORDS["localadmin"]
     assert sudo(host, right)
     assert not sudo(host, "wrong", "wrong", "wrong")
@@ -124,7 +125,7 @@ def test_an_account_rests_after_wrong_passwords_and_is_free_again(open_lab: LabR
     assert "localadmin" in host.run("cat /var/log/sudo.log").stdout
 
 
-def test_programs_of_users_get_what_the_baseline_says(open_lab: LabRoom, locked: Locked) -> None:
+def test_programs_of_users_get_what_the_baseline_says(open_lab: LabRoom, locked: Result) -> None:
     host = open_lab.hosts[0]
     made = host.run("su student -c 'rm -f ~/new; touch ~/new; stat -c %a ~/new; ulimit -H -c'").stdout.split()
     assert made == ["640", "0"]
@@ -132,7 +133,7 @@ def test_programs_of_users_get_what_the_baseline_says(open_lab: LabRoom, locked:
     assert host.run("runuser -u student -- chsh -s /bin/sh student", check=False).returncode != 0
 
 
-def test_what_a_killed_run_did_not_confirm_is_confirmed_by_the_next(open_lab: LabRoom, locked: Locked) -> None:
+def test_what_a_killed_run_did_not_confirm_is_confirmed_by_the_next(open_lab: LabRoom, locked: Result) -> None:
     """Nothing is left to change, and still the PC would undo it: after the evidence said that it is in effect."""
     host = open_lab.hosts[0]
     host.run("""echo '["access_ssh"]' >/var/lib/lab/lockdown/guard.json""")
@@ -147,7 +148,7 @@ def test_what_a_killed_run_did_not_confirm_is_confirmed_by_the_next(open_lab: La
     assert "access_ssh" in again.values["in_effect"]
 
 
-def test_a_careless_right_is_told(open_lab: LabRoom, locked: Locked) -> None:
+def test_a_careless_right_is_told(open_lab: LabRoom, locked: Result) -> None:
     host = open_lab.hosts[0]
     host.run("echo 'student ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/careless")
     try:
@@ -158,7 +159,7 @@ def test_a_careless_right_is_told(open_lab: LabRoom, locked: Locked) -> None:
     assert careless.values["wrong"] == {"access_sudo": ["somebody becomes root without a password"]}
 
 
-def test_the_local_password_is_kept_on_a_locked_pc(open_lab: LabRoom, locked: Locked) -> None:
+def test_the_local_password_is_kept_on_a_locked_pc(open_lab: LabRoom, locked: Result) -> None:
     host = open_lab.hosts[0]
     assert play(open_lab, "admin_password", host).outcome == "changed"
     shown = open_lab.json("password", "show", host.name, "--why", "Repair")
