@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lab_evidence import end
 from ansible.module_utils.lab_password.shadow import fingerprint
 
 DOCUMENTATION = """
@@ -88,10 +89,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     outcome, reason, values = _read_back(module)
-    evidence = {"verb": "admin_password", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "admin_password", outcome, reason, values)
 
 
 def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from ansible.module_utils.lab_backup.places import PLACES_SPEC, read_checks, rep
 from ansible.module_utils.lab_backup.restic import ResticError
 from ansible.module_utils.lab_backup.snapshots import by_id, future, seconds, utc
 from ansible.module_utils.lab_backup.verdict import Reading, judge
+from ansible.module_utils.lab_evidence import end
 
 DOCUMENTATION = """
 module: lab_backup_evidence
@@ -125,15 +126,7 @@ def main() -> None:
         readings.append(reading)
         values[place["name"]] = value
     outcome, reason = judge(given["act"], readings, given["failure"], check=module.check_mode)
-    evidence = {
-        "verb": "backup",
-        "outcome": outcome,
-        "reason": reason,
-        "values": {"run": str(given["act"].get("tag", "")), "repositories": values},
-    }
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "backup", outcome, reason, {"run": str(given["act"].get("tag", "")), "repositories": values})
 
 
 def _read(module: Any, place: dict[str, Any], check: dict[str, Any]) -> tuple[Reading, dict[str, Any]]:

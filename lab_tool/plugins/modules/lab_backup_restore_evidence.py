@@ -8,6 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_backup.compare import below, compare
 from ansible.module_utils.lab_backup.places import repository_of
 from ansible.module_utils.lab_backup.restic import ResticError
+from ansible.module_utils.lab_evidence import end
 
 DOCUMENTATION = """
 module: lab_backup_restore_evidence
@@ -90,10 +91,7 @@ def main() -> None:
     outcome = "ok" if not reason else "failed"
     if module.check_mode and outcome == "ok":
         reason = f"{values.get('files', 'its')} files would be brought back into {values.get('to', '')}"
-    evidence = {"verb": "backup_restore", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "backup_restore", outcome, reason, values)
 
 
 def _compare(module: Any, values: dict[str, Any]) -> str:

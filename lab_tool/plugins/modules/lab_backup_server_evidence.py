@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_backup.snapshots import utc
+from ansible.module_utils.lab_evidence import end
 
 DOCUMENTATION = """
 module: lab_backup_server_evidence
@@ -136,10 +137,7 @@ def main() -> None:
     if module.check_mode and not given["failure"]:
         wrong = []
     outcome, reason = ("failed", "; ".join(wrong)) if wrong else ("ok", "")
-    evidence = {"verb": "backup_server", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "backup_server", outcome, reason, values)
 
 
 def _read(module: Any, values: dict[str, Any]) -> list[str]:

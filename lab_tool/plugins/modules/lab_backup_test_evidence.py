@@ -12,6 +12,7 @@ from ansible.module_utils.lab_backup.explain import explain
 from ansible.module_utils.lab_backup.places import PLACES_SPEC, repository_of
 from ansible.module_utils.lab_backup.restic import ResticError
 from ansible.module_utils.lab_backup.snapshots import present
+from ansible.module_utils.lab_evidence import end
 
 DOCUMENTATION = """
 module: lab_backup_test_evidence
@@ -120,15 +121,8 @@ def main() -> None:
         found = {place["name"]: _try(module, place["name"]) for place in given["places"]}
     wrong = [f"{name}: {value['trouble']}" for name, value in found.items() if value["trouble"]]
     reason = given["failure"] or "; ".join(wrong)
-    evidence = {
-        "verb": "backup_test",
-        "outcome": "failed" if reason else "ok",
-        "reason": reason,
-        "values": {"seed": given["seed"], "repositories": found},
-    }
-    if reason:
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    values = {"seed": given["seed"], "repositories": found}
+    end(module, "backup_test", "failed" if reason else "ok", reason, values)
 
 
 def _try(module: Any, name: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_drift.compare import compare, supported
 from ansible.module_utils.lab_drift.findings import reason, short
+from ansible.module_utils.lab_evidence import end
 from ansible.module_utils.lab_patch.module import programs
 
 DOCUMENTATION = """
@@ -203,11 +204,7 @@ def main() -> None:
     values: dict[str, Any] = {}
     if not failure:
         failure, values = _read(module, now)
-    outcome = "failed" if failure else "ok"
-    evidence = {"verb": "drift", "outcome": outcome, "reason": failure or reason(values), "values": values}
-    if failure:
-        module.fail_json(msg=failure, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "drift", "failed" if failure else "ok", failure or reason(values), values)
 
 
 def _read(module: Any, now: int) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from ansible.module_utils.lab_control.engine import inspect
 from ansible.module_utils.lab_control.guard import armed, rolled_back
 from ansible.module_utils.lab_control.journal import alone, journals
 from ansible.module_utils.lab_control.module import runner
+from ansible.module_utils.lab_evidence import end
 
 DOCUMENTATION = """
 module: lab_lockdown_evidence
@@ -94,10 +95,7 @@ def main() -> None:
         outcome, reason, values = _read_back(module)
     except (DefinitionError, OSError, ValueError) as error:
         outcome, reason, values = "failed", module.params["failure"] or f"can't be read back: {error}", {}
-    evidence = {"verb": "lockdown", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "lockdown", outcome, reason, values)
 
 
 def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lab_control.journal import alone, journals
+from ansible.module_utils.lab_evidence import end
 
 DOCUMENTATION = """
 module: lab_lockdown_undo_evidence
@@ -51,10 +52,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     outcome, reason, values = _read_back(module)
-    evidence = {"verb": "lockdown_undo", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "lockdown_undo", outcome, reason, values)
 
 
 def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lab_evidence import end
 from ansible.module_utils.lab_patch.module import programs
 from ansible.module_utils.lab_patch.policy import Policy
 from ansible.module_utils.lab_patch.programs import ENVIRONMENT
@@ -118,10 +119,7 @@ def main() -> None:
     )
     os.environ.update(ENVIRONMENT)
     outcome, reason, values = _read_back(module)
-    evidence = {"verb": "patch", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "patch", outcome, reason, values)
 
 
 def _read_back(module: Any) -> tuple[str, str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lab_evidence import end
 from ansible.module_utils.lab_virus_scan import mirror
 
 DOCUMENTATION = """
@@ -92,10 +93,7 @@ def main() -> None:
     outcome, reason = ("failed", given["failure"] or trouble) if given["failure"] or trouble else ("ok", "")
     if module.check_mode and not given["failure"]:
         outcome, reason = "ok", f"at present: {trouble}" if trouble else ""
-    evidence = {"verb": "signature_mirror", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "signature_mirror", outcome, reason, values)
 
 
 if __name__ == "__main__":

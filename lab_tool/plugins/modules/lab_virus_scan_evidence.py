@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lab_evidence import end
 from ansible.module_utils.lab_virus_scan import readback
 from ansible.module_utils.lab_virus_scan.verdict import Circumstances, judge
 
@@ -114,10 +115,7 @@ def main() -> None:
         stale, unsafe, values = readback.read(given["scan"], given["now"])
         values.update(scope=given["scope"], engine=given["engine"], tidied=given["tidied"])
     outcome, reason = judge(given["scan"], stale, unsafe, circumstances)
-    evidence = {"verb": "virus_scan", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "virus_scan", outcome, reason, values)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lab_evidence import end
 from ansible.module_utils.lab_virus_scan import quarantine
 
 DOCUMENTATION = """
@@ -63,10 +64,7 @@ def main() -> None:
     outcome, reason = _judge(given, module.check_mode)
     told = {key: given["restored"].get(key, "") for key in ("path", "sha256", "signature")}
     values = {"quarantine": given["quarantine"], **told}
-    evidence = {"verb": "virus_scan_restore", "outcome": outcome, "reason": reason, "values": values}
-    if outcome == "failed":
-        module.fail_json(msg=reason, evidence=evidence)
-    module.exit_json(changed=False, evidence=evidence)
+    end(module, "virus_scan_restore", outcome, reason, values)
 
 
 def _judge(given: dict[str, Any], check: bool) -> tuple[str, str]:

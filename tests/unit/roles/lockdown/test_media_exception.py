@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab_tool.plugins.modules.lab_media_exception_evidence import judge
+from lab_tool.plugins.module_utils.lab_media_exception import judge
 
 UNTIL = "2026-11-24T22:30:00Z"
 END = 1_795_559_400
