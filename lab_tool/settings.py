@@ -35,6 +35,11 @@ class Settings:
         return self.state / "keys"
 
     @property
+    def images(self) -> Path:
+        """The store of images."""
+        return self.state / "images"
+
+    @property
     def known_hosts(self) -> Path:
         """The PCs' SSH host keys."""
         return self.state / "known_hosts"

@@ -28,8 +28,8 @@ def content_of(project: Path, verb: Verb) -> dict[str, str]:
     """SHA-256 (hexadecimal) of each file that runs for `verb`, by its path in the project.
 
     These are the playbook and the playbooks it imports, whatever lies beside it and is no playbook (Ansible looks there
-    for tasks, variables, plugins and roles), its roles and their dependencies, this project's plugins, and Ansible's
-    configuration. Raises `UsageError` for what is missing, is no plain file, or names a role by a template.
+    for tasks, variables, plugins and roles), its roles and their dependencies, this project's plugins, what the verb
+    brings along, and Ansible's configuration. Raises `UsageError` for what is missing, is no plain file, or names a role by a template.
     """
     files = {CONFIG: project / CONFIG}
     roles: set[str] = set()
@@ -40,6 +40,9 @@ def content_of(project: Path, verb: Verb) -> dict[str, str]:
     for role in _closure(project, roles):
         files |= _below(project, project / ROLES / role)
     files |= _below(project, project / PLUGINS)
+    for name in verb.brings:
+        path = project / name
+        files |= _below(project, path) if path.is_dir() else {name: path}
     return {name: _digest(name, path) for name, path in sorted(files.items())}
 
 

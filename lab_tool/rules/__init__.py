@@ -16,7 +16,8 @@ class Verb:
     `role` is the one whose inputs a plan may set, as documented at the entry point `entry`; empty where a plan sets
     none. `until` is the input that takes the end of the window (UTC, seconds), or empty. `evidence` names the verbs
     whose outcome has to be read back from a host. `owner` is the input that names a machine whose data is brought to
-    another, or empty. One that only `reads` is run in check mode and nowhere else.
+    another, or empty. One that only `reads` is run in check mode and nowhere else. `brings` names files and folders of
+    the project, outside of roles and plugins, that are brought to a host or act for it.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Verb:
     evidence: tuple[str, ...]
     owner: str
     reads: bool
+    brings: tuple[str, ...] = ()
 
 
 def _load_verbs() -> dict[str, Verb]:
@@ -46,6 +48,7 @@ def _load_verbs() -> dict[str, Verb]:
             evidence=tuple(fields.get("evidence", (name,))),
             owner=fields.get("owner", ""),
             reads=fields.get("reads", False),
+            brings=tuple(fields.get("brings", ())),
         )
         for name, fields in read("verbs.yml").items()
     }

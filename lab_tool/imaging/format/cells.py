@@ -1,7 +1,7 @@
 """Which content a partition has, cell by cell: what to write, what to read back and what to fetch are one list.
 
-A partition is cut into cells of one size. A cell in which the file system uses no block is not listed. Blocks of a listed
-cell that are not in use are zeros. Bytes of the file:
+A partition is cut into cells of one size. A cell in which the file system uses no block is not listed. Blocks of a
+listed cell that are not in use are zeros. Bytes of the file:
 
     LABCELLS1 <cell size> <partition size>\\n      ASCII, decimal
     <number: 8 bytes, big-endian> <SHA-256 of the cell's content: 32 bytes>      once for each listed cell, ascending
@@ -13,6 +13,7 @@ import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lab_tool.imaging.format.fields import FormatError
 
@@ -25,7 +26,7 @@ _RECORD = struct.Struct(">Q32s")
 
 @dataclass(frozen=True, slots=True)
 class CellList:
-    """`size` is the partition's, in bytes; `cells` are (number, digest), ascending. The cell starts at number * cell_size."""
+    """`size` is the partition's, in bytes; `cells` are (number, digest), ascending; a cell starts at number * cell_size."""
 
     size: int
     cells: Sequence[tuple[int, bytes]]
@@ -57,7 +58,7 @@ class CellList:
         if cell_size <= 0 or ALIGNMENT % cell_size or size % ALIGNMENT or len(body) % _RECORD.size:
             raise FormatError("a list of cells with sizes that don't fit")
         cells = list(_RECORD.iter_unpack(body))
-        if any(later[0] <= earlier[0] for earlier, later in zip(cells, cells[1:], strict=False)):
+        if any(later[0] <= earlier[0] for earlier, later in pairwise(cells)):
             raise FormatError("a list of cells that is not in order")
         if cells and (cells[-1][0] + 1) * cell_size > size:
             raise FormatError("a list of cells that reaches beyond the partition")

@@ -1,4 +1,4 @@
-"""The manifest: what one version of an image is. Its SHA-256 is the image's id, a person's signature stands beside it."""
+"""The manifest: what one version of an image is. Its SHA-256 is the image's id; a person's signature lies beside it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _GUID = re.compile(r"(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})?")
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One file system. `size` is the image's, in bytes, and the least a PC must give it; one that `grows` takes the room
-    that is left. `cells` is the SHA-256 of its list of cells, empty for swap, which is made anew. `uuid` is the file
+    """One file system. `size` is the image's, in bytes, and the least a PC must give it; one that `grows` takes what
+    room is left. `cells` is the SHA-256 of its list of cells, empty for swap, which is made anew. `uuid` is the file
     system's, `guid` that of the partition where the system insists on one (Windows), else empty.
     """
 

@@ -1,8 +1,8 @@
-"""Packs: the cells' contents, compressed one by one, one after the other, in a file that only ever is added to the store.
+"""Packs: the cells' contents, compressed one by one, in files that are only ever added to the store.
 
 `<id>.pack` is zstd frames, one a cell. `<id>.idx` says where: `LABPACK1\\n`, then for each cell SHA-256 of its content
-(32 bytes), offset (8, big-endian) and length (4) of its frame. The id is the SHA-256 of the pack's bytes. An index need not
-be trusted: what it leads to is held to the cell's digest.
+(32 bytes), offset (8, big-endian) and length (4) of its frame. The id is the SHA-256 of the pack's bytes. An index need
+not be trusted: what it leads to is held to the cell's digest.
 """
 
 from __future__ import annotations
