@@ -1,4 +1,4 @@
-"""What an image is to become: partitions that lie in files or devices, and what is known of them. The store makes it one."""
+"""What is to become an image: partitions in files or devices, and what is known of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class DraftPartition:
-    """One partition. `device` is the file or device that is read, of at least `size` bytes (the rest of the last MiB counts
-    as zeros); `used` are the byte ranges (start, end) in which the file system keeps anything, sorted. Swap, which is made
-    anew on every PC, has neither. `uuid` is the file system's, `guid` that of the partition where the system needs one.
+    """One partition of `size` bytes, whole MiB. `device` is the file or device that is read; where it ends early, the rest
+    counts as zeros. `used` are the byte ranges (start, end) in which the file system keeps anything, sorted. Swap, which is
+    made anew on every PC, has neither. `uuid` is the file system's, `guid` the partition's where the system needs one.
     """
 
     name: str
@@ -27,10 +27,11 @@ class DraftPartition:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One image version to be. `kind` is recipe, capture or import, `source` says of what exactly (values are short texts).
+    """A version to be. `kind` is recipe, capture or import, `source` says of what exactly (values are short texts).
 
     `parent` is the id of the version that it came from, or empty. `contents` is
-    {"packages": {name: version}, "files": {path: "mode size sha256[:16]"}}. `esp` is a tar of files for the EFI partition.
+    {"packages": {name: version}, "files": {path: "mode size sha256[:16]"}}. `esp` is a tar of files for the EFI
+    partition.
     """
 
     name: str
