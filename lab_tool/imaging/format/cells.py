@@ -26,7 +26,7 @@ _RECORD = struct.Struct(">Q32s")
 
 @dataclass(frozen=True, slots=True)
 class CellList:
-    """`size` is the partition's, in bytes; `cells` are (number, digest), ascending; a cell starts at number * cell_size."""
+    """`size` is the partition's, in bytes. `cells` are (number, digest), ascending; cell n starts at n * cell_size."""
 
     size: int
     cells: Sequence[tuple[int, bytes]]
