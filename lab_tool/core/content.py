@@ -29,8 +29,8 @@ def content_of(project: Path, verb: Verb) -> dict[str, str]:
 
     These are the playbook and the playbooks it imports, whatever lies beside it and is no playbook (Ansible looks there
     for tasks, variables, plugins and roles), its roles and their dependencies, this project's plugins, what the verb
-    brings along, and Ansible's configuration. Raises `UsageError` for what is missing, is no plain file, or names a role
-    by a template.
+    brings along, and Ansible's configuration. Raises `UsageError` for what is missing, is no plain file, or names a
+    role by a template.
     """
     files = {CONFIG: project / CONFIG}
     roles: set[str] = set()

@@ -1,4 +1,4 @@
-"""Talks to an image server over TLS, and to no other: the certificate itself is known beforehand, not who vouches for it.
+"""Talks to one image server over TLS, and to no other: its certificate itself is known beforehand.
 
 No date is looked at, so a PC whose clock stands at 1970 can talk as well. Only the standard library: the deploy system
 carries this file.
