@@ -1,1 +1,4 @@
-"""What runs on the PC from the network: claims its order, writes the disk, reads it back, makes the PC itself."""
+"""What runs on a PC that is imaged: `python3 -m lab_tool.imaging.deploy`, packed into the deploy system as it is.
+
+Only the standard library, `zstandard`, and `lab_tool.{process,errors,signature,canonical,imaging.format}`.
+"""
