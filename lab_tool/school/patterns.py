@@ -86,6 +86,11 @@ WITNESS = Pattern(
     "a command: a program and its words, without quotes",
     "Such as ssh lab-witness@witness.school.example",
 )
+IMAGE_NAME = Pattern(
+    r"^[a-z0-9][a-z0-9-]{0,62}$", "the name of an image: lower-case letters, digits and -", "Such as debian-lab"
+)
+PACKAGE_NAME = Pattern(r"^[a-z0-9][a-z0-9+.-]{1,99}$", "the name of a package", "Such as python3")
+FILE_PATH = Pattern(r"^[A-Za-z0-9./_][A-Za-z0-9./_+-]{0,254}$", "the path of a file", "Such as /srv/images/windows.wim")
 
 Id = Annotated[str, StringConstraints(pattern=ID.regex)]
 PersonId = Annotated[str, StringConstraints(pattern=PERSON_ID.regex)]
@@ -106,6 +111,9 @@ Folder = Annotated[str, StringConstraints(pattern=FOLDER.regex)]
 Git = Annotated[str, StringConstraints(pattern=GIT.regex)]
 Mail = Annotated[str, StringConstraints(pattern=MAIL.regex)]
 Witness = Annotated[str, StringConstraints(pattern=WITNESS.regex)]
+ImageName = Annotated[str, StringConstraints(pattern=IMAGE_NAME.regex)]
+PackageName = Annotated[str, StringConstraints(pattern=PACKAGE_NAME.regex)]
+FilePath = Annotated[str, StringConstraints(pattern=FILE_PATH.regex)]
 
 BY_REGEX = {value.regex: value for value in list(globals().values()) if isinstance(value, Pattern)}
 

@@ -1,4 +1,4 @@
-"""The rest of the inventory folder: variable files that Ansible reads beside `site.yml`, and stray private keys.
+"""The rest of the inventory folder: variable files that Ansible reads, recipes of images, and stray private keys.
 
 Engineers write `group_vars/`, and still nothing there may be a template: whoever may edit the inventory describes
 machines, and only whoever may edit roles and playbooks writes what runs. A template in a variable runs on the control
@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from lab_tool.imaging.build.recipe import FOLDER, check_recipe
 from lab_tool.school.files import (
     IGNORED,
     LARGEST,
@@ -71,6 +72,8 @@ def check_other_files(inventory: Path, label: str, groups: Collection[str] | Non
             group = parts[1] if len(parts) > 2 else path.stem
             if groups is not None and group not in groups:
                 yield Problem(file, 0, f"no group is named {group!r}", did_you_mean(group, groups))
+        elif parts[0] == FOLDER and not IGNORED.fullmatch(path.name):
+            yield from check_recipe(path, file)
         else:
             yield from _check_stray(path, file)
 
