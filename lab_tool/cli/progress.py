@@ -31,6 +31,8 @@ class ProgressView:
         self._state = dict.fromkeys(rooms, "waiting")
         self._task = ""
         self._task_of: dict[str, str] = {}
+        self._step_of: dict[str, str] = {}
+        self._told: dict[str, tuple[str, int]] = {}
         self._since: dict[str, float] = {}
         self._live: Live | None = None
 
@@ -62,7 +64,11 @@ class ProgressView:
         if event.event == "start":
             self._since[event.host] = time.monotonic()
             self._task_of[event.host] = self._task
+            self._step_of.pop(event.host, None)
             self._settle(event.host, "running")
+            return
+        if event.event == "step":
+            self._step(event)
             return
         self._settle(event.host, event.event)
         if event.event != "ok":
@@ -70,6 +76,19 @@ class ProgressView:
             # What a module said may quote a value: shown to a person at a terminal, and nowhere else.
             if event.message and self._live is not None:
                 self._live.console.print(f"{event.host}: {plain(event.message)}", style="red", markup=False)
+
+    def _step(self, event: Event) -> None:
+        """Where a host is in a long task: drawn as it comes, written at each state and each tenth of it."""
+        self._settle(event.host, "running")
+        percent = 100 * event.done // event.total if event.total else 0
+        parts = [self._word(f"step_{event.state}")]
+        parts += [f"{percent} %"] if event.total else []
+        parts += [f"{event.rate / 1e6:.1f} MB/s"] if event.rate else []
+        self._step_of[event.host] = " ".join(parts)
+        tenth = (event.state, percent // 10)
+        if self._told.get(event.host) != tenth:
+            self._told[event.host] = tenth
+            self._plain(f"{event.host} {self._step_of[event.host]}")
 
     def _settle(self, host: str, state: str) -> None:
         # Once a host has changed or failed it stays so in the picture, whatever it does next.
@@ -97,7 +116,8 @@ class ProgressView:
         shown = list(self._rooms) if len(self._rooms) <= MOST_HOSTS else self._busy()
         for host in shown:
             state = self._state[host]
-            running = f"{self._task_of.get(host, '')} {now - self._since[host]:.0f} s" if state == "running" else ""
+            doing = self._step_of.get(host) or self._task_of.get(host, "")
+            running = f"{doing} {now - self._since.get(host, now):.0f} s" if state == "running" else ""
             table.add_row(self._rooms[host], host, Text(self._word(state), COLOURS[state]), Text(running))
         for room in sorted(set(self._rooms.values())):
             counts = Counter(self._state[host] for host in self._rooms if self._rooms[host] == room)

@@ -22,12 +22,19 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "TERM", "TZ", "SSH_AUTH_SOCK")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of `lab_progress`: `event` is task, start, ok, changed, failed or unreachable."""
+    """One line of `lab_progress`: `event` is task, start, step, ok, changed, failed or unreachable.
+
+    A step tells where a host is inside of a long task: `state`, bytes `done` of `total`, bytes a second.
+    """
 
     event: str
     host: str = ""
     task: str = ""
     message: str = ""
+    state: str = ""
+    done: int = 0
+    total: int = 0
+    rate: int = 0
 
 
 Progress = Callable[[Event], None]

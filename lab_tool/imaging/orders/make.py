@@ -25,6 +25,10 @@ class Occasion:
     until: str
     attempt: int = 0
 
+    def again(self, attempt: int) -> Occasion:
+        """The same occasion, for the attempt of that number."""
+        return replace(self, attempt=attempt)
+
 
 def make_order(wanted: Wanted, images: dict[str, Manifest], keys: tuple[str, ...], occasion: Occasion) -> Order:
     """The order; `images` are the manifests by the names wanted, `keys` the public lines that may log in on the PC.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+
+from lab_tool.recording.live import Live
 
 DOCUMENTATION = """
 name: lab_progress
@@ -24,6 +27,10 @@ class CallbackModule(CallbackBase):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
     CALLBACK_NAME = "lab_progress"
+
+    def __init__(self) -> None:
+        super().__init__()
+        Live.progress = os.dup(sys.stdout.fileno())
 
     def _say(self, event: str, **fields: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **fields}) + "\n")
