@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# What long work tells now and then: what it is at (`system`), how much is done and of how much, in bytes.
+Progress = Callable[[str, int, int], None]
+
 
 @dataclass(frozen=True, slots=True)
 class DraftPartition:
-    """One partition of `size` bytes, whole MiB. `device` is the file or device that is read; where it ends early, the rest
-    counts as zeros. `used` are the byte ranges (start, end) in which the file system keeps anything, sorted. Swap, which is
-    made anew on every PC, has neither. `uuid` is the file system's, `guid` the partition's where the system needs one.
+    """One partition of `size` bytes, whole MiB. `device` is the file or device that is read; where it ends early, the
+    rest counts as zeros. `used` are the byte ranges (start, end) in which the file system keeps anything, sorted. Swap,
+    which is made anew on every PC, has neither. `uuid` is the file system's, `guid` the partition's where the system
+    needs one.
     """
 
     name: str
@@ -45,3 +49,7 @@ class Draft:
     changes: str = ""
     esp: Path | None = None
     release: Mapping[str, str] = field(default_factory=dict)
+
+
+def untold(what: str, done: int, total: int) -> None:
+    """Progress that nobody wants to see."""
