@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
 from lab_tool import signature
-from lab_tool.clock import utc_now
+from lab_tool.clock import utc_now, utc_text
 from lab_tool.errors import LabError, UsageError
 from lab_tool.imaging.format.order import Order
 from lab_tool.imaging.orders.images import load_images
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
         keys = (signature.public_line(settings.keys / "ssh"),)
         run, change = _beginning(settings)
         now = utc_now()
-        occasion = Occasion(run, change, _text(now), _end(now, str(inputs["until"]), int(inputs["timeout"])))
+        occasion = Occasion(run, change, utc_text(now), _end(now, str(inputs["until"]), int(inputs["timeout"])))
         attempts = [make_order(wanted, images, keys, occasion.again(number)) for number in range(MOST_ATTEMPTS)]
         order, standing = _give(server, attempts)
         return {"changed": standing.state == "open", "order": order.id, "state": standing.state, **told}
@@ -108,11 +108,10 @@ def _beginning(settings: Settings) -> tuple[str, str]:
 
 def _end(now: datetime, window: str, timeout: int) -> str:
     """Until when the order holds: it must not wait for a PC that somebody switches on in next week's lesson."""
-    end = _text(now + timedelta(seconds=timeout))
-    if window and window <= _text(now):
-        raise UsageError("the window has ended: nothing is begun any more")
-    return min(end, window) if window else end
-
-
-def _text(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    end = now + timedelta(seconds=timeout)
+    if window:
+        closes = datetime.strptime(window, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        if closes <= now:
+            raise UsageError("the window has ended: nothing is begun any more")
+        end = min(end, closes)
+    return utc_text(end)
