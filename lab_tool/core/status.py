@@ -24,6 +24,9 @@ TELLING = ("ok", "failed")
 PASSWORD, SHOWN = "admin_password", "password.shown"
 SCAN, RESTORE, DRIFT = "virus_scan", "virus_scan_restore", "drift"
 LOCKDOWN, UNDONE = "lockdown", "lockdown_undo"
+IMAGE = "image"
+# What is known of a machine by these stays true when its disk is replaced: it lies elsewhere.
+ELSEWHERE = frozenset({IMAGE, "backup", "backup_test"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +58,16 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The last entries about one machine: by verb, good evidence, telling evidence, and the end of a run."""
+    """The last entries about one machine: by verb, good evidence, telling evidence, and the end of a run.
+
+    Only what came after it was imaged, if it was: `lost` are the verbs whose results went with the old disk.
+    """
 
     good: Mapping[str, Entry]
     told: Mapping[str, Entry]
     ends: Mapping[str, Entry]
     shown: Entry | None
+    lost: frozenset[str]
 
 
 def statuses(settings: Settings, school: School, rooms: Sequence[Room], now: datetime) -> dict[str, tuple[Seat, ...]]:
@@ -105,6 +112,10 @@ def _known(settings: Settings, hosts: Sequence[Host], room: str) -> dict[str, _K
             if (entry := last.get((f"{place}evidence", f"{verb} {outcome} {host}")))
         }
         ends = {verb: last.get((f"{place}end", f"{verb} {host}")) for verb, place in places.items()}
+        imaged = evidence.get((IMAGE, "ok"))
+        before = {verb for (verb, _), entry in evidence.items() if _went(verb, entry, imaged)}
+        evidence = {key: entry for key, entry in evidence.items() if not _went(key[0], entry, imaged)}
+        ends = {verb: None if entry and _went(verb, entry, imaged) else entry for verb, entry in ends.items()}
         told: dict[str, Entry] = {}
         for (verb, _), entry in sorted(evidence.items(), key=lambda item: item[1].seq):
             told[verb] = entry
@@ -112,10 +123,16 @@ def _known(settings: Settings, hosts: Sequence[Host], room: str) -> dict[str, _K
             good={verb: entry for (verb, outcome), entry in evidence.items() if outcome == "ok"},
             told=told,
             ends={verb: entry for verb, entry in ends.items() if entry},
-            shown=shown.get(host),
+            shown=None if host in shown and _went(PASSWORD, shown[host], imaged) else shown.get(host),
+            lost=frozenset(before - {verb for verb, _ in evidence}),
         )
 
     return {host.name: known(host.name) for host in hosts}
+
+
+def _went(verb: str, entry: Entry, imaged: Entry | None) -> bool:
+    """Whether what the entry tells went with the disk that an image took the place of."""
+    return imaged is not None and entry.seq < imaged.seq and verb not in ELSEWHERE
 
 
 def _seat(school: School, host: Host, known: _Known, now: datetime) -> Seat:
@@ -182,7 +199,7 @@ def _lockdown(known: _Known, values: Mapping[str, Mapping[str, Any]]) -> Iterato
     """Whether controls are not in effect, by whoever looked last: the lock-down itself, its undoing, or drift."""
     told = {verb: known.told[verb].seq for verb in (LOCKDOWN, UNDONE, DRIFT) if verb in known.told}
     last = max(told, key=lambda verb: told[verb], default="")
-    if last == UNDONE:
+    if last == UNDONE or (not last and LOCKDOWN in known.lost):
         yield Cause("undone", "red", LOCKDOWN)
         return
     wrong = len(_mapping(values[last].get("wrong"))) if last == LOCKDOWN else 0

@@ -123,6 +123,25 @@ def test_only_a_good_result_counts(diary: Diary) -> None:
     assert seat(diary)["ages"]["patch"] == 40
 
 
+def test_what_went_with_the_old_disk_no_longer_counts(diary: Diary) -> None:
+    """A PC that was imaged has to be patched, scanned and locked down again; its backups lie elsewhere."""
+    diary.all_well(3)
+    diary.evidence("lockdown", 3, profile="student")
+    diary.end("patch", 2.5, "failed")
+    diary.evidence("image", 2)
+    gone = {("never", "red", verb) for verb in LIMITS if verb != "backup"}
+    assert causes(diary) == gone | {("undone", "red", "lockdown")}
+    diary.all_well(1)
+    diary.evidence("lockdown", 1)
+    assert causes(diary) == set()
+
+
+def test_an_image_that_failed_leaves_what_is_known(diary: Diary) -> None:
+    diary.all_well(3)
+    diary.evidence("image", 2, "failed")
+    assert causes(diary) == set()
+
+
 @pytest.mark.parametrize(
     ("outcome", "level"),
     [("failed", "red"), ("missing", "red"), ("unreachable", "yellow"), ("changed", ""), ("deferred", "")],
