@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 WORKERS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-clean test check molecule bench judges lock vm
+.PHONY: help setup demo demo-clean test test-image check molecule bench judges lock vm
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,8 +40,13 @@ bench: setup ## measurements against a baseline run beside each; see tests/bench
 judges: setup ## lynis and OpenSCAP on a PC before and after the lock-down; see tests/judges
 	@$(PYTHON) -m tests.judges
 
+test-image: setup ## virtual PCs imaged over the network: BIOS and UEFI, read back, first boot, SSH, patch; every failure (QEMU)
+	@sh .ci/setup tests/vm/packages.txt
+	@LAB_VM=1 $(PYTHON) -m pytest tests/vm --ignore=tests/vm/test_media.py
+
 vm: setup ## removable storage on a virtual PC with a kernel and a USB bus of its own (QEMU; up to half an hour)
-	@LAB_VM=1 $(PYTHON) -m pytest tests/vm
+	@sh .ci/setup tests/vm/packages.txt
+	@LAB_VM=1 $(PYTHON) -m pytest tests/vm/test_media.py
 
 lock: setup ## new lock files from pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url pyproject.toml -o requirements.lock
