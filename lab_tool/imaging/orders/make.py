@@ -51,7 +51,7 @@ def make_order(wanted: Wanted, images: dict[str, Manifest], keys: tuple[str, ...
         time_zone=wanted.time_zone,
     )
     if windows:
-        personal = replace(personal, unattend=answer_file(personal), policies=windows_policies())
+        personal = replace(personal, unattend=answer_file(personal, wanted.mac), policies=windows_policies())
     order = Order(
         id="o-" + "0" * 16,
         host=wanted.host,
