@@ -20,7 +20,7 @@ import zstandard
 
 from lab_tool.canonical import dump
 from lab_tool.errors import LabError
-from lab_tool.imaging.format.cells import CellList
+from lab_tool.imaging.format.cells import CELL_SIZE, CellList
 from lab_tool.imaging.format.fields import FormatError
 from lab_tool.imaging.format.manifest import Manifest, Partition
 from lab_tool.imaging.format.packs import LEVEL, PackWriter, compress, dump_index
@@ -167,7 +167,7 @@ def _read_partition(
                 cells.append((number, digest))
                 if frame is not None:
                     writer.add_frame(digest, frame)
-                progress(part.name, len(cells), len(wanted))
+                progress(part.name, len(cells) * CELL_SIZE, len(wanted) * CELL_SIZE)
     finally:
         os.close(file)
     return CellList(part.size, cells)
