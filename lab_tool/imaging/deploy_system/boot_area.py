@@ -1,0 +1,70 @@
+"""What makes a disk start by itself, BIOS and UEFI: GRUB, which looks for its menu on the partition LABBOOT.
+
+It belongs to no image: every PC that is imaged gets it, whatever its image brings.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from lab_tool.imaging.deploy_system.unpacked import Unpacked
+
+# The label of the partition with the menu, and where its BIOS part begins: a partition of its own, 1 MiB into the disk.
+LABEL = "LABBOOT"
+CORE_SECTOR = 2048
+# Of the first sector, what comes before the disk's signature and table.
+_CODE_SIZE = 440
+_SECTOR = 512
+# Where boot.img keeps the sector to go on with, and a jump that only diskettes need.
+_NEXT_SECTOR = 0x5C
+_DRIVE_CHECK = 0x66
+_COMMANDS = (
+    *("all_video", "boot", "btrfs", "cat", "chain", "configfile", "echo", "ext2", "fat", "font", "gfxterm", "halt"),
+    *("linux", "loadenv", "ls", "minicmd", "normal", "ntfs", "part_gpt", "part_msdos", "password_pbkdf2", "probe"),
+    *("reboot", "regexp", "search", "search_fs_file", "search_fs_uuid", "search_label", "serial", "sleep", "terminal"),
+    *("test", "true", "xfs"),
+)
+_COMMANDS_BIOS = ("biosdisk", "ntldr", "vga")
+_COMMANDS_UEFI = ("efi_gop", "efi_uga", "efifwsetup")
+
+
+def files(unpacked: Unpacked, work: Path, label: str = LABEL) -> dict[str, bytes]:
+    """`boot.img` (440 bytes for the first sector), `core.img` (for sector `CORE_SECTOR`), `BOOTX64.EFI`."""
+    config = work / "early.cfg"
+    config.write_text(_early(label), encoding="ascii")
+    made = {}
+    for name, kind, commands in (
+        ("core.img", "i386-pc", (*_COMMANDS, *_COMMANDS_BIOS)),
+        ("BOOTX64.EFI", "x86_64-efi", (*_COMMANDS, *_COMMANDS_UEFI)),
+    ):
+        modules = unpacked.file(f"/usr/lib/grub/{kind}")
+        how = ("-O", kind, "-d", str(modules), "-c", str(config), "-p", "/grub", "-o", str(work / name))
+        unpacked.run("/usr/bin/grub-mkimage", *how, *commands)
+        made[name] = (work / name).read_bytes()
+    boot = unpacked.file("/usr/lib/grub/i386-pc/boot.img").read_bytes()
+    return {"boot.img": _boot_code(boot), "core.img": _core(made["core.img"]), "BOOTX64.EFI": made["BOOTX64.EFI"]}
+
+
+def _early(label: str) -> str:
+    """GRUB's first commands: the menu of the disk that it was itself started from, else of any disk."""
+    return (
+        "regexp --set=1:disk '^\\(([^,)]*)' \"$cmdpath\"\n"
+        f'search --no-floppy --label --set=root --hint="$disk,gpt2" --hint="$disk,gpt1" {label}\n'
+        "set prefix=($root)/grub\n"
+    )
+
+
+def _boot_code(image: bytes) -> bytes:
+    code = bytearray(image[:_CODE_SIZE])
+    struct.pack_into("<Q", code, _NEXT_SECTOR, CORE_SECTOR)
+    code[_DRIVE_CHECK : _DRIVE_CHECK + 2] = b"\x90\x90"
+    return bytes(code)
+
+
+def _core(image: bytes) -> bytes:
+    """The core, told where the rest of it lies; its first sector loads that rest."""
+    core = bytearray(image)
+    # Last in the first sector: first sector of the rest (8 bytes), sectors (2), segment (2).
+    struct.pack_into("<Q", core, _SECTOR - 12, CORE_SECTOR + 1)
+    return bytes(core) + bytes(-len(core) % _SECTOR)
