@@ -55,6 +55,11 @@ class Hive:
         """Whether there is such a key."""
         return self._node(key) is not None
 
+    def keys(self, key: Sequence[str]) -> list[str]:
+        """The names of the keys below one; none where there is no such key."""
+        node = self._node(key)
+        return [] if node is None else [str(self._hive.node_name(child)) for child in self._hive.node_children(node)]
+
     def text(self, key: Sequence[str], name: str) -> str:
         """A value that is a text, without what ends it; empty where there is none."""
         stored = self.value(key, name)
