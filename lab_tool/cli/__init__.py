@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "lab_tool.cli.run",
     "undo": "lab_tool.cli.undo",
     "restore": "lab_tool.cli.restore",
+    "image": "lab_tool.cli.image",
     "password": "lab_tool.cli.password",
     "drift": "lab_tool.cli.drift",
     "status": "lab_tool.cli.status",

@@ -31,7 +31,7 @@ FILE = "images.yml"
 _GROUPS: Mapping[Ring, str] = {"all": "all", "canary": CANARIES}
 _HEADS: Mapping[Ring, str] = {
     "all": "Which version of each image every PC gets. Written by `lab image promote` and `lab image rollback` only.",
-    "canary": "What canaries get: what all get, but for what is tried on them. Written by `lab image promote` or `rollback`.",
+    "canary": "What the canaries get: all of it, since Ansible takes one mapping. Written by `lab image promote` only.",
 }
 _ENDINGS = (".yml", ".yaml", ".json")
 
