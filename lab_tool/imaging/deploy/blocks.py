@@ -20,11 +20,11 @@ _ADVICE = "Check the cable of this disk and try once more; if it is the same aga
 class Disk:
     """An open disk, or a file that stands for one. Any number of threads may read and write at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, write: bool = True) -> None:
         try:
             # Who has it mounted, or in use otherwise, keeps it: nothing is written below a running system.
             os.close(os.open(path, os.O_RDONLY | (os.O_EXCL if path.is_block_device() else 0)))
-            self._fd = os.open(path, os.O_RDWR | os.O_DIRECT)
+            self._fd = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_DIRECT)
         except OSError as error:
             raise DiskError(f"can't be opened: {error.strerror}", where=str(path), advice=_ADVICE) from error
         self.path = path

@@ -19,17 +19,17 @@ from lab_tool.imaging.format.cells import CellList
 from lab_tool.imaging.format.fields import FormatError
 from lab_tool.imaging.format.packs import expand
 
-_THREADS = max(2, min(8, os.cpu_count() or 2))
+THREADS = max(2, min(8, os.cpu_count() or 2))
 # Frames on their way from the network to the disk: memory, and how far the two may be apart.
 _WAITING = 64
-# So many cells all over a partition are looked at; when none is right, comparing the others would only cost time.
+# So many cells all over a partition are looked at first; when none is right, comparing the others would only cost time.
 _SAMPLES = 64
-_UNKNOWN, _RIGHT, _WRITTEN, _HELD = range(4)
+UNKNOWN, RIGHT, WRITTEN, HELD = range(4)
 
 
 @dataclass(slots=True)
 class Area:
-    """One partition to fill: where it starts on the disk, what belongs there, and the cells (by number) that are written
+    """One partition to fill: where it starts on the disk, what belongs there, and the cells (by number) written
     last of all, so that no machine takes a half-written system for a whole one.
     """
 
@@ -48,8 +48,9 @@ class Area:
 
 
 class Writer:
-    """Fills areas of a disk. `keep` gets every good frame that came in (the cache); `moved` hears of bytes compared or
-    written. Use: `compare`, then sources `offer` until `missing` is empty, `finish`, `release`, `read_back`.
+    """Fills areas of a disk. `moved` hears of bytes compared or written, `received` of bytes that came.
+
+    Use: `compare`, then sources `offer` until `missing` is empty, `finish`, `release`, and `readback.read_back`.
     """
 
     def __init__(
@@ -57,21 +58,22 @@ class Writer:
         disk: Disk,
         areas: Sequence[Area],
         *,
-        keep: Callable[[bytes, bytes], None] | None = None,
         moved: Callable[[int], None] | None = None,
+        received: Callable[[int], None] | None = None,
     ) -> None:
         self._disk = disk
         self.areas = areas
-        self._keep = keep
         self._moved = moved or (lambda size: None)
+        self._received = received or (lambda size: None)
         self._missing: dict[bytes, list[tuple[Area, int]]] = {}
         self._held: list[tuple[Area, int, bytes]] = []
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="cells")
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="cells")
         self._room = threading.BoundedSemaphore(_WAITING)
         self._lock = threading.Lock()
         self._failure: BaseException | None = None
         self.compared = 0
         self.fetched = 0
+        self.written = 0
         self.damaged: dict[bytes, int] = {}
 
     @property
@@ -92,12 +94,10 @@ class Writer:
             number = len(area.cells.cells)
             samples = range(0, number, max(1, number // _SAMPLES))
             if any(self._pool.map(lambda index, area=area: self._is_right(area, index), samples)):
-                for _ in self._pool.map(
-                    lambda run, area=area: self._compare_run(area, run), _runs(area, range(number))
-                ):
+                for _ in self._pool.map(lambda run, area=area: self._compare_run(area, run), runs(area, range(number))):
                     pass
             for index, (_, digest) in enumerate(area.cells.cells):
-                if area.state[index] != _RIGHT:
+                if area.state[index] != RIGHT:
                     self._missing.setdefault(digest, []).append((area, index))
 
     def offer(self, digest: bytes, frame: bytes) -> None:
@@ -110,6 +110,7 @@ class Writer:
             if digest not in self._missing:
                 return
             self.fetched += len(frame)
+        self._received(len(frame))
         self._room.acquire()
         self._pool.submit(self._place, digest, frame).add_done_callback(self._done)
 
@@ -128,7 +129,7 @@ class Writer:
             raise DeployError(f"{len(self._missing)} cells are missing", where=str(self._disk.path))
         for area, index, content in self._held:
             self._disk.write(area.offset(index), content)
-            area.state[index] = _WRITTEN
+            area.state[index] = WRITTEN
         self._held.clear()
         self._disk.flush()
 
@@ -145,7 +146,7 @@ class Writer:
         content = self._disk.read(area.offset(run.start), len(run) * size)
         for at, index in enumerate(run):
             if hashlib.sha256(content[at * size : (at + 1) * size]).digest() == area.cells.cells[index][1]:
-                area.state[index] = _RIGHT
+                area.state[index] = RIGHT
         with self._lock:
             self.compared += len(content)
         self._moved(len(content))
@@ -162,18 +163,17 @@ class Writer:
             with self._lock:
                 self.damaged[digest] = self.damaged.get(digest, 0) + 1
             return
-        if self._keep:
-            self._keep(digest, frame)
         for area, index in places:
             if area.cells.cells[index][0] in area.last:
                 with self._lock:
                     self._held.append((area, index, content))
-                area.state[index] = _HELD
+                area.state[index] = HELD
             else:
                 self._disk.write(area.offset(index), content)
-                area.state[index] = _WRITTEN
+                area.state[index] = WRITTEN
             self._moved(size)
         with self._lock:
+            self.written += size * len(places)
             self._missing.pop(digest, None)
 
     def _done(self, future: Future[None]) -> None:
@@ -187,8 +187,8 @@ class Writer:
             raise self._failure
 
 
-def _runs(area: Area, indexes: Sequence[int]) -> Iterator[range]:
-    """Indexes of cells that lie side by side on the disk, as many at a time as one read takes."""
+def runs(area: Area, indexes: Sequence[int]) -> Iterator[range]:
+    """Those indexes of cells that lie side by side on the disk, as many at a time as one read takes."""
     cells, most = area.cells.cells, LONGEST // area.cells.cell_size
     start = 0
     for at in range(1, len(indexes) + 1):
