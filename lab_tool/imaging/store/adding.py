@@ -72,10 +72,11 @@ def add(
                 if part.name in used
             }
             if writer.size:
+                # An index without its pack is nothing; a pack is there with its index.
+                write_new(store.pack_path(writer.id).with_suffix(".idx"), dump_index(writer.places))
                 settle(file)
                 beside.replace(store.pack_path(writer.id))
                 sync_folder(store.root / "packs")
-                write_new(store.pack_path(writer.id).with_suffix(".idx"), dump_index(writer.places))
         known = store.known_cells()
         packs = {
             known[digest][0] for cells in lists.values() for _, digest in cells.cells if digest not in writer.places

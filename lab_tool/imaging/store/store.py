@@ -111,14 +111,17 @@ class Store:
 
     def known_cells(self) -> Mapping[bytes, tuple[str, Place]]:
         """By digest, the pack of each cell in the store, and its place there."""
-        if self._known is None:
-            self._known = {}
+        known = self._known
+        if known is None:
+            known = {}
             for path in sorted((self.root / "packs").glob("*.idx")):
                 pack = path.stem
                 if DIGEST.fullmatch(pack) and path.with_suffix(".pack").is_file():
                     for digest, place in self.index(pack).items():
-                        self._known.setdefault(digest, (pack, place))
-        return self._known
+                        known.setdefault(digest, (pack, place))
+            # Only once it is complete: other threads look at it.
+            self._known = known
+        return known
 
     def forget(self) -> None:
         """Look at the packs anew when cells are asked for next."""
@@ -190,6 +193,8 @@ class Store:
         """Write a partition's content to a new file of its size; what is zeros takes no room. Raises `LabError`."""
         cells = self.cells(part)
         total = cells.used
+        # Once, and not by each thread.
+        self.known_cells()
         with path.open("wb") as file, ThreadPoolExecutor(THREADS) as pool:
             file.truncate(part.size)
 
