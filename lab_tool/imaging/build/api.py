@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
-from lab_tool.errors import UsageError
-from lab_tool.imaging.format.manifest import Manifest, Partition
+from lab_tool.errors import LabError
+from lab_tool.imaging.build.disk import read_disk
+from lab_tool.imaging.build.foreign import Said, assemble
+from lab_tool.imaging.build.linux import Parent, Parents, Progress, from_debian
+from lab_tool.imaging.build.received import read_received
+from lab_tool.imaging.build.recipe import Recipe, load_recipe
+from lab_tool.imaging.build.workshop import workshop
 from lab_tool.imaging.store.draft import Draft
 from lab_tool.settings import Settings
-
-Progress = Callable[[str], None]
-
-
-class Parents(Protocol):
-    """What is asked of a store: the version that a new one comes from."""
-
-    def get(self, ref: str) -> tuple[str, Manifest]:
-        """The id and the manifest of `name`, `name/version` or the beginning of an id."""
-
-    def materialise(self, part: Partition, path: Path) -> None:
-        """Write a partition to a sparse file."""
 
 
 def silent(text: str) -> None:
@@ -43,8 +36,18 @@ def build(
 
     Raises `LabError`.
     """
-    raise UsageError("images can't be built yet")
-    yield  # the draft
+    wanted = load_recipe(settings.inventory, recipe)
+    shape = wanted.shape
+    ancestor = Parent(store, *store.get(parent)) if parent else None
+    with workshop(settings.state) as work:
+        if shape.origin.debian:
+            yield from_debian(wanted, shape.origin.debian, work, progress, parent=ancestor, changes=changes)
+        elif shape.origin.wim:
+            yield _from_wim(wanted, work, ancestor.image if ancestor else "", changes)
+        elif shape.origin.disk:
+            disk = wanted.folder / shape.origin.disk.file
+            name = ancestor.image if ancestor else ""
+            yield _from_disk(disk, work, progress, Said(shape.image, wanted.title, "recipe", {}, name, changes))
 
 
 @contextmanager
@@ -62,8 +65,8 @@ def import_disk(
 
     Raises `LabError`.
     """
-    raise UsageError("disks can't be imported yet")
-    yield
+    with workshop(settings.state) as work:
+        yield _from_disk(disk, work, progress, Said(name, title, "import", {}, parent, changes))
 
 
 @contextmanager
@@ -78,5 +81,38 @@ def intake(
     progress: Progress = silent,
 ) -> Iterator[Draft]:
     """The image of a PC that sent its partitions: `folder` is what the server received. Raises `LabError`."""
-    raise UsageError("what a PC sent can't be taken in yet")
-    yield
+    with workshop(settings.state) as work:
+        pieces = read_received(folder, work, progress)
+        table = hashlib.sha256((folder / "table.json").read_bytes()).hexdigest()
+        source = {"order": folder.name, "table": table}
+        yield assemble(pieces, Said(name, title, "capture", source, parent, changes), work, progress)
+
+
+def _from_wim(recipe: Recipe, work: Path, parent: str, changes: str) -> Draft:
+    from lab_tool.imaging.build.wim import draft_of_wim
+
+    origin = recipe.shape.origin.wim
+    assert origin is not None
+    return draft_of_wim(
+        recipe.folder / origin.file,
+        origin.index,
+        work,
+        name=recipe.shape.image,
+        title=recipe.title,
+        size=recipe.system.size_mib << 20,
+        parent=parent,
+        changes=changes,
+    )
+
+
+def _from_disk(disk: Path, work: Path, progress: Progress, said: Said) -> Draft:
+    if not disk.exists():
+        raise LabError("there is no such disk", where=str(disk))
+    pieces = read_disk(disk, work, progress)
+    source = {"disk": disk.name} if disk.is_block_device() else {"disk": disk.name, "sha256": _digest(disk)}
+    return assemble(pieces, Said(said.name, said.title, said.kind, source, said.parent, said.changes), work, progress)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -32,7 +32,7 @@ _CONTAINED = (
 )
 _LAST_LINES = 12
 _IN_MOUNT = """set -e
-mount -t "$1" -o "loop,$2" -- "$3" "$4"
+mount -t "$1" -o "$2" -- "$3" "$4"
 point=$4
 shift 4
 "$@"
@@ -76,10 +76,11 @@ def in_mount(
     point = image.with_name(f"{image.name}.mount")
     point.mkdir(exist_ok=True)
     kind = "ntfs-3g" if fs == "ntfs" else fs
+    full = options if fs == "ntfs" else f"loop,{options}"
     words = [os.fspath(word).replace("{}", str(point)) for word in argv]
     try:
         return tool(
-            *("sh", "-c", _IN_MOUNT, "sh", kind, options, str(image), str(point), *words),
+            *("sh", "-c", _IN_MOUNT, "sh", kind, full, str(image), str(point), *words),
             what=what,
             env=env,
             contained=True,

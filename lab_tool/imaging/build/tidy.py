@@ -18,10 +18,12 @@ SECRETS = (
     "etc/NetworkManager/system-connections/*",
     "etc/wireguard/*.conf",
     "etc/lab/image.json",
+    "etc/lab-backup/*",
     "root/.ssh/*",
     "home/*/.ssh/id_*",
     "var/lib/NetworkManager/secret_key",
     "var/lib/dbus/machine-id",
+    "var/lib/lab-backup/*",
     "var/lib/dhcp/*.leases",
     "var/lib/systemd/credential.secret",
     "var/lib/systemd/random-seed",
@@ -47,6 +49,7 @@ TRACES = (
     "var/log/journal/*",
     "var/tmp/*",
 )
+_MIGHTY = ("sudo", "wheel", "adm")
 _PRIVATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 _LOOKED_THROUGH = ("etc", "home", "root", "srv", "opt", "var/lib", "usr/local")
 _LARGEST_KEY = 64 * 1024
@@ -62,11 +65,29 @@ def clean(root: Path) -> None:
                 path.unlink(missing_ok=True)
     for path in _files(root / "var/log"):
         path.unlink()
+    _lock_administrators(root)
     write(root / "etc/machine-id", "")
     write(root / "etc/hostname", "lab\n")
     resolver = root / "etc/resolv.conf"
     if not resolver.is_symlink():
         write(resolver, "")
+
+
+def _lock_administrators(root: Path) -> None:
+    """Take away the passwords of those who may do everything: each PC has its own, or none."""
+    shadow, group = root / "etc/shadow", root / "etc/group"
+    if not shadow.is_file():
+        return
+    groups = [line.split(":") for line in group.read_text(encoding="utf-8").splitlines()] if group.is_file() else []
+    members = {name for parts in groups if parts[0] in _MIGHTY for name in parts[-1].split(",")}
+    lines = []
+    for line in shadow.read_text(encoding="utf-8").splitlines():
+        account, _, rest = line.partition(":")
+        password, colon, ages = rest.partition(":")
+        known = password if account not in {"root", *members} or password[:1] in ("", "!", "*") else "*"
+        lines.append(f"{account}:{known}{colon}{ages}\n")
+    # The file keeps its owner and its mode.
+    shadow.write_text("".join(lines), encoding="utf-8")
 
 
 def require_no_secret(root: Path) -> None:

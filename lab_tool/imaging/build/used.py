@@ -16,6 +16,10 @@ READERS = ("ext4", "xfs", "btrfs", "ntfs", "vfat")
 _IN_USE = "+"
 _NTFS_BOOT = struct.Struct("<11xH27xQ")
 _NTFS_TAIL = 4096
+# Where a file system says that its journal is still to be read: the place, and what lies there (magic, and flags).
+_JOURNAL = {"ext4": (1024 + 56, struct.Struct("<H38xI")), "btrfs": (0x10040, struct.Struct("<8s24xQ"))}
+_EXT4_MAGIC, _EXT4_RECOVER = 0xEF53, 0x4
+_BTRFS_MAGIC = b"_BHRfS_M"
 
 
 def used_ranges(device: Path, fs: str) -> list[tuple[int, int]]:
@@ -25,6 +29,7 @@ def used_ranges(device: Path, fs: str) -> list[tuple[int, int]]:
     if fs not in READERS:
         raise LabError(f"which blocks of {fs} are in use can't be told", where=str(device))
     size = size_of(device)
+    _require_clean(device, fs)
     with tempfile.TemporaryDirectory(prefix="lab-used-") as folder:
         chart = Path(folder, "map")
         log = Path(folder, "log")
@@ -41,6 +46,20 @@ def used_ranges(device: Path, fs: str) -> list[tuple[int, int]]:
     if fs == "ntfs":
         ranges += _second_boot_sector(device, size)
     return merge(ranges, size)
+
+
+def _require_clean(device: Path, fs: str) -> None:
+    """What a journal has not put in place yet lies on blocks that count as free."""
+    if fs not in _JOURNAL:
+        return
+    start, form = _JOURNAL[fs]
+    with device.open("rb") as opened:
+        opened.seek(start)
+        (magic, value) = form.unpack(opened.read(form.size))
+    if (fs == "ext4" and magic == _EXT4_MAGIC and value & _EXT4_RECOVER) or (
+        fs == "btrfs" and magic == _BTRFS_MAGIC and value
+    ):
+        raise LabError(f"its file system ({fs}) was not put away clean: shut its system down", where=str(device))
 
 
 def size_of(device: Path) -> int:
