@@ -113,11 +113,15 @@ def _make_folder(folder: Path) -> list[str]:
     """The folder of a group. A file of the group beside it, which Ansible would not read any more, goes into it."""
     beside = [path for path in (folder.with_name(folder.name + ending) for ending in _ENDINGS) if path.exists()]
     if folder.is_dir():
-        if beside:
-            raise UsageError(
-                f"Ansible reads the folder {folder.name}/ and not this file; move it there as {folder.name}/main.yml",
-                where=str(beside[0]),
-            )
+        for path in beside:
+            moved = folder / f"main{path.suffix}"
+            if not moved.is_file() or moved.read_bytes() != path.read_bytes():
+                raise UsageError(
+                    f"Ansible reads the folder {folder.name}/ and not this file; move it there as {moved.name}",
+                    where=str(path),
+                )
+            # Cut off in between, the last time.
+            path.unlink()
         return []
     if folder.exists() or len(beside) > 1:
         raise UsageError("Ansible reads only one of these; leave one, named .yml", where=str(folder))

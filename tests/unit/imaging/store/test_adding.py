@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -164,7 +164,7 @@ def test_what_can_t_become_an_image(bench: Bench, fields: dict[str, Any], words:
 
 @pytest.mark.parametrize("refuses", ["sign", "record"])
 def test_what_is_not_signed_or_not_recorded_is_not_there(bench: Bench, cells: Cells, refuses: str) -> None:
-    def refuse(_: object) -> str:
+    def refuse(_: object) -> NoReturn:
         raise LogWriteError("no")
 
     sign = refuse if refuses == "sign" else no_signature
