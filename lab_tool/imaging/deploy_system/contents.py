@@ -38,6 +38,7 @@ PROGRAMS = (
     "/bin/lsblk",
     "/bin/mount",
     "/bin/ntfs-3g",
+    "/bin/ntfs-3g.probe",
     "/bin/ntfsfix",
     "/bin/umount",
     "/sbin/blkdiscard",
