@@ -8,9 +8,12 @@ import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from regipy.registry import RegistryHive
 
 from lab_tool.imaging.deploy.personal_windows import GENERALIZED
 
@@ -64,6 +67,29 @@ def make_hive(place: Path, values: Mapping[tuple[str, str], Value]) -> None:
         if name:
             hive.node_set_value(node, {"key": name, "t": code, "value": data})
     hive.commit(None)
+
+
+def values_of(hive: Path | bytes, key: str) -> list[tuple[str, Any]]:
+    """Names and values of a key, as regipy reads them: it shares nothing with hivex."""
+    return [(value.name, value.value) for value in _regipy(hive, key).iter_values()]
+
+
+def value_of(hive: Path | bytes, key: str, name: str) -> Any:
+    """One value, as regipy reads it; None where there is none."""
+    return _regipy(hive, key).get_value(name)
+
+
+def keys_of(hive: Path | bytes, key: str) -> list[str]:
+    """The names of the keys below one, as regipy reads them."""
+    return [child.name for child in _regipy(hive, key).iter_subkeys()]
+
+
+def _regipy(hive: Path | bytes, key: str) -> Any:
+    reader: Any = RegistryHive
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "hive")
+        place.write_bytes(hive if isinstance(hive, bytes) else hive.read_bytes())
+        return reader(str(place)).get_key(f"\\{key}")
 
 
 def make_windows(root: Path, *, windows: str = "Windows", system32: str = "System32", state: str = GENERALIZED) -> None:

@@ -49,4 +49,6 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise LabError("this is no file that an EFI partition can hold", where=str(path))
         if path.is_file():
-            yield name, path
+            first, _, rest = name.partition("/")
+            # One folder with ours, however that PC spelled it.
+            yield (f"EFI/{rest}" if first.casefold() == "efi" else name), path

@@ -7,7 +7,6 @@ device that names no partition ("boot", "locate", what `sysprep /generalize` lea
 from __future__ import annotations
 
 import struct
-import tempfile
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,22 +40,21 @@ def point(bcd: Path, target: Target) -> int:
 
     Raises `LabError`: no such hive, or one that starts no Windows.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-bcd-") as folder:
-        hive = Hive(bcd, Path(folder))
-        loaders = 0
-        for name in hive.keys(("Objects",)):
-            partition = target.efi if name.casefold() in _IN_EFI else target.windows
-            for element in _ELEMENTS:
-                key = ("Objects", name, "Elements", element)
-                stored = hive.value(key, "Element")
-                if stored is None:
-                    continue
-                loaders += element == "21000001"
-                if _names_partition(stored[1]):
-                    hive.put(Setting("BCD", key, "Element", _BINARY, device(partition, target.disk)))
-        if not loaders:
-            raise LabError("these start files start no Windows", where=bcd.name)
-        return hive.store()
+    hive = Hive(bcd)
+    loaders = 0
+    for name in hive.keys(("Objects",)):
+        partition = target.efi if name.casefold() in _IN_EFI else target.windows
+        for element in _ELEMENTS:
+            key = ("Objects", name, "Elements", element)
+            stored = hive.value(key, "Element")
+            if stored is None:
+                continue
+            loaders += element == "21000001"
+            if _names_partition(stored[1]):
+                hive.put(Setting("BCD", key, "Element", _BINARY, device(partition, target.disk)))
+    if not loaders:
+        raise LabError("these start files start no Windows", where=bcd.name)
+    return hive.store()
 
 
 def device(partition: uuid.UUID, disk: uuid.UUID) -> bytes:
@@ -77,4 +75,4 @@ def _names_partition(data: bytes) -> bool:
     if len(data) != _DEVICE.size:
         return False
     fields = _DEVICE.unpack(data)
-    return fields[1] == _PARTITION and fields[7] == _GPT
+    return bool(fields[1] == _PARTITION and fields[7] == _GPT)

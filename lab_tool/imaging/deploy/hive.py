@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import struct
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,15 @@ _DWORD = 4
 
 
 class Hive:
-    """One hive file. `put` changes a copy; `store` writes it over the file when anything changed."""
+    """One hive file. `put` changes a copy in memory; `store` writes it over the file when anything changed."""
 
-    def __init__(self, place: Path, folder: Path | None = None) -> None:
-        """Only to be read, unless there is a `folder` for the copy, in memory: half a hive is never on the disk."""
+    def __init__(self, place: Path) -> None:
         _check(place)
-        self._place = self._copy = place
-        if folder is not None:
-            self._copy = folder / place.name
-            self._copy.write_bytes(place.read_bytes())
+        self._place = place
+        self._copy = os.fdopen(os.memfd_create(place.name), "w+b", buffering=0)
+        self._copy.write(place.read_bytes())
         try:
-            self._hive: Any = importlib.import_module("hivex").Hivex(str(self._copy), write=folder is not None)
+            self._hive: Any = importlib.import_module("hivex").Hivex(f"/proc/self/fd/{self._copy.fileno()}", write=True)
         except RuntimeError as error:
             raise LabError(f"this registry hive can't be read: {error}", where=place.name) from error
         self._changed = 0
@@ -69,7 +66,8 @@ class Hive:
         """Write the file if any value changed, and say how many did. Raises `LabError` where there is no room."""
         if self._changed:
             self._hive.commit(None)
-            _overwrite(self._place, self._copy.read_bytes())
+            self._copy.seek(0)
+            _overwrite(self._place, self._copy.read())
         changed, self._changed = self._changed, 0
         return changed
 
@@ -103,11 +101,10 @@ class Hive:
 
 def apply(places: Mapping[str, Path], settings: Sequence[Setting]) -> int:
     """Put the settings into the hives that lie there, and say how many values changed. All can be set before any is."""
-    with tempfile.TemporaryDirectory(prefix="lab-hives-") as folder:
-        hives = {name: Hive(place, _own(folder, name)) for name, place in places.items()}
-        for setting in settings:
-            hives[setting.hive].put(setting)
-        return sum(hive.store() for hive in hives.values())
+    hives = {name: Hive(place) for name, place in places.items()}
+    for setting in settings:
+        hives[setting.hive].put(setting)
+    return sum(hive.store() for hive in hives.values())
 
 
 def missing(places: Mapping[str, Path], settings: Sequence[Setting]) -> list[Setting]:
@@ -118,12 +115,6 @@ def missing(places: Mapping[str, Path], settings: Sequence[Setting]) -> list[Set
         for setting in settings
         if hives[setting.hive].value(setting.key, setting.name) != (setting.code, setting.data)
     ]
-
-
-def _own(folder: str, name: str) -> Path:
-    own = Path(folder, name)
-    own.mkdir()
-    return own
 
 
 def _check(place: Path) -> None:

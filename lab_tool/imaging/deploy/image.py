@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab_tool.imaging.deploy import boot, personal, readback, seal
+from lab_tool.imaging.deploy import boot, personal, readback, seal, windows_start
 from lab_tool.imaging.deploy.blocks import Disk
 from lab_tool.imaging.deploy.layout import Layout, Slot, plan_layout, read_table, write_table
 from lab_tool.imaging.deploy.situation import Situation
@@ -95,7 +95,8 @@ def carry_out(
         facts = {"cells": proved, "written_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", "deploy": situation.deploy}
         host_keys = personal.personalise(disk, layout, plan, facts)
         text = boot.menu(plan.order, plan.manifests, healing=plan.healing or kept == "complete")
-        efi = boot.make_efi(situation, disk.sector, text, plan.archives)
+        archives = windows_start.pointed(disk, layout, plan.manifests, plan.archives)
+        efi = boot.make_efi(situation, disk.sector, text, archives)
         boot.make_bootable(disk, situation, layout, efi)
         return {
             "cells_sha256": proved,

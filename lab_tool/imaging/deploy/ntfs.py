@@ -10,7 +10,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab_tool.errors import LabError
@@ -85,7 +85,9 @@ def volume_size(device: Path) -> int:
 @contextmanager
 def mounted(device: Path, *, write: bool = True) -> Iterator[Path]:
     """The file system in a folder of its own. Raises `LabError` where it can only be read and `write` is asked for."""
-    with tempfile.TemporaryDirectory(prefix="lab-ntfs-") as folder:
+    # Not a TemporaryDirectory: should the file system stay mounted, that would delete all that is on it.
+    folder = tempfile.mkdtemp(prefix="lab-ntfs-")
+    try:
         options = "windows_names,noatime" + ("" if write else ",ro")
         done = _tool(["ntfs-3g", "-o", options, str(device), folder])
         if done.code:
@@ -95,7 +97,14 @@ def mounted(device: Path, *, write: bool = True) -> Iterator[Path]:
                 raise LabError("its NTFS can only be read: it was not put away clean", where=str(device))
             yield Path(folder)
         finally:
-            _unmount(Path(folder), device)
+            done = _tool(["umount", folder])
+            if done.code:
+                # It goes once nobody uses it any more.
+                _tool(["umount", "-l", folder])
+                raise LabError(f"its NTFS can't be put away: {done.error_text}", where=str(device))
+    finally:
+        with suppress(OSError):
+            Path(folder).rmdir()
 
 
 def find(root: Path, *names: str) -> Path | None:
@@ -169,12 +178,6 @@ def _allow(who: tuple[int, ...], rights: int, flags: int) -> bytes:
 
 def _sid(parts: tuple[int, ...]) -> bytes:
     return struct.pack("<BB6s", 1, len(parts), b"\0\0\0\0\0\5") + struct.pack(f"<{len(parts)}I", *parts)
-
-
-def _unmount(folder: Path, device: Path) -> None:
-    done = _tool(["umount", str(folder)])
-    if done.code:
-        raise LabError(f"its NTFS can't be put away: {done.error_text}", where=str(device))
 
 
 def _said(done: Completed) -> str:
