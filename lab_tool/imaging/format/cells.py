@@ -10,6 +10,7 @@ listed cell that are not in use are zeros. Bytes of the file:
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ CELL_SIZE = 256 * 1024
 ALIGNMENT = 1024 * 1024
 _MAGIC = b"LABCELLS1"
 _RECORD = struct.Struct(">Q32s")
+_NUMBER = re.compile(rb"0|[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class CellList:
         """The list in those bytes. Raises `FormatError`."""
         head, newline, body = data.partition(b"\n")
         parts = head.split(b" ")
-        if not newline or len(parts) != 3 or parts[0] != _MAGIC or not (parts[1].isdigit() and parts[2].isdigit()):
+        if not newline or len(parts) != 3 or parts[0] != _MAGIC or not all(map(_NUMBER.fullmatch, parts[1:])):
             raise FormatError("this is no list of cells")
         cell_size, size = int(parts[1]), int(parts[2])
         if cell_size <= 0 or ALIGNMENT % cell_size or size % ALIGNMENT or len(body) % _RECORD.size:

@@ -130,6 +130,8 @@ class Manifest:
         names = [part.name for part in manifest.partitions]
         if names.count("system") != 1 or len(set(names)) != len(names):
             raise FormatError("a manifest without exactly one partition named system, or with a name twice")
+        if manifest.dump() != data:
+            raise FormatError("a manifest that says the same in other bytes than those that are signed")
         return manifest
 
 

@@ -38,7 +38,10 @@ def compress(content: bytes, level: int = LEVEL) -> bytes:
 def expand(frame: bytes, digest: bytes, size: int) -> bytes:
     """The cell in a frame, of exactly `size` bytes. Raises `FormatError` unless its SHA-256 is `digest`."""
     try:
-        content = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
+        # Beforehand: as much memory is taken as a frame says, whoever wrote it.
+        if zstandard.frame_content_size(frame) != size:
+            raise FormatError("a damaged cell: it says that it has another size")
+        content = zstandard.ZstdDecompressor().decompress(frame)
     except zstandard.ZstdError as error:
         raise FormatError("a damaged cell: it can't be expanded") from error
     if len(content) != size or hashlib.sha256(content).digest() != digest:
