@@ -68,15 +68,14 @@ def _linux(
             if part.fs == "swap":
                 volumes.make_swap(device, part.uuid)
                 mounts.append(f"UUID={volumes.uuid_of(device)} none swap sw 0 0")
-            elif slot.size > part.size and part.fs != "vfat":
-                with volumes.mounted(device, part.fs) as folder:
-                    volumes.grow(device, folder, part.fs)
+            elif slot.size > part.size:
+                volumes.grow(device, part.fs)
     mounts += [data] if data else []
     slot = next(slot for slot in slots if slot.part is root)
     with volumes.device_of(disk, slot) as device:
+        if slot.size > root.size:
+            volumes.grow(device, root.fs)
         with volumes.mounted(device, root.fs) as folder:
-            if slot.size > root.size:
-                volumes.grow(device, folder, root.fs)
             kept = plan.kept.get(manifest.name)
             lines = personal_linux.personalise(folder, plan.order, identity, mounts, kept)
         with volumes.mounted(device, root.fs, write=False) as folder:

@@ -55,15 +55,16 @@ def mounted(device: Path, fs: str, *, write: bool = True) -> Iterator[Path]:
             _unmount(folder)
 
 
-def grow(device: Path, root: Path, fs: str) -> None:
-    """Make the mounted file system as large as its partition."""
-    commands = {
-        "ext4": ["resize2fs", str(device)],
-        "xfs": ["xfs_growfs", str(root)],
-        "btrfs": ["btrfs", "filesystem", "resize", "max", str(root)],
-    }
-    if fs in commands:
-        tool(commands[fs], f"its file system ({fs}) can't be made larger")
+def grow(device: Path, fs: str) -> None:
+    """Make the file system, which is not mounted, as large as its partition."""
+    failed = f"its file system ({fs}) can't be made larger"
+    if fs == "ext4":
+        # Forced: it asks for a check of what was proved to be what it was when it was made.
+        tool(["resize2fs", "-f", str(device)], failed)
+    elif fs in ("xfs", "btrfs"):
+        with mounted(device, fs) as root:
+            how = ["xfs_growfs"] if fs == "xfs" else ["btrfs", "filesystem", "resize", "max"]
+            tool([*how, str(root)], failed)
 
 
 def make_swap(device: Path, uuid: str) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from lab_tool.imaging.deploy.blocks import LONGEST, Disk
 from lab_tool.imaging.deploy.trouble import DeployError
-from lab_tool.imaging.format.cells import CellList
+from lab_tool.imaging.format.cells import CELL_SIZE, CellList
 from lab_tool.imaging.format.fields import FormatError
 from lab_tool.imaging.format.packs import expand
 
@@ -24,6 +24,7 @@ THREADS = max(2, min(8, os.cpu_count() or 2))
 _WAITING = 64
 # So many cells all over a partition are looked at first; when none is right, comparing the others would only cost time.
 _SAMPLES = 64
+_ZEROS = hashlib.sha256(bytes(CELL_SIZE)).digest()
 UNKNOWN, RIGHT, WRITTEN, HELD = range(4)
 
 
@@ -92,7 +93,9 @@ class Writer:
         """Find out which cells are right already. Raises `DiskError`."""
         for area in self.areas:
             number = len(area.cells.cells)
-            samples = range(0, number, max(1, number // _SAMPLES))
+            # A disk that was never used is full of zeros, which say nothing.
+            telling = [index for index, (_, digest) in enumerate(area.cells.cells) if digest != _ZEROS]
+            samples = telling[:: max(1, len(telling) // _SAMPLES)]
             if any(self._pool.map(lambda index, area=area: self._is_right(area, index), samples)):
                 for _ in self._pool.map(lambda run, area=area: self._compare_run(area, run), runs(area, range(number))):
                     pass
