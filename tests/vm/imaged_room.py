@@ -1,0 +1,152 @@
+"""A school whose control node is this machine, with a real image server and virtual PCs with empty disks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab_tool.clock import utc_now
+from lab_tool.core.orders import Desk
+from lab_tool.imaging.store.draft import Draft
+from lab_tool.imaging.store.record import add_image
+from lab_tool.imaging.store.store import StoredImage
+from lab_tool.log.entry import Entry
+from lab_tool.log.query import Query, find
+from lab_tool.school.load import load_school
+from lab_tool.settings import PROJECT, Settings
+from tests.support.school import DIRECTOR, TECHNICIAN, Seat, SmallSchool, make_school
+from tests.testbed.places import HostPlace
+from tests.testbed.room import TestHost, TestRoom
+from tests.vm.netboot import Firmware, VirtualPc
+
+ROOM, IMAGE = "a301", "debian-small"
+
+
+@dataclass(frozen=True, slots=True)
+class ImagedRoom:
+    """Seat 1 is the image server, the others are virtual PCs; seats after them are known and have no PC."""
+
+    pcs: TestRoom
+    school: SmallSchool
+    virtual: tuple[VirtualPc, ...]
+
+    @property
+    def server(self) -> TestHost:
+        """The image server."""
+        return self.pcs.hosts[0]
+
+    @property
+    def settings(self) -> Settings:
+        """The control node's."""
+        return Settings(PROJECT, self.school.inventory, self.school.state)
+
+    def seat(self, pc: VirtualPc) -> str:
+        """The name of a PC's seat."""
+        return f"{ROOM}-{pc.place.seat:02d}"
+
+    def lab(self, *arguments: str, person: str = TECHNICIAN, code: int = 0) -> str:
+        """Run `lab` and hold it to an exit code; what it said on both channels."""
+        done = self.school.lab(*arguments, person=person)
+        said = done.stdout + done.stderr
+        assert done.returncode == code, said
+        assert "Traceback" not in said
+        return said
+
+    def json(self, *arguments: str, person: str = TECHNICIAN) -> Any:
+        """The `data` of a command that answers in JSON."""
+        done = self.school.lab(*arguments, "--json", person=person)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)["data"]
+
+    def approved(self, verb: str, *arguments: str) -> str:
+        """A change that the technician requested and the director approved."""
+        change = str(self.json("change", "request", verb, *arguments, "--why", "Term starts")["id"])
+        self.lab("change", "approve", change, person=DIRECTOR)
+        return change
+
+    def run(self, verb: str, *seats: str, code: int = 0) -> str:
+        """Request, approve and run a verb on seats; what `lab run` said."""
+        change = self.approved(verb, *(word for seat in seats for word in ("--host", seat)))
+        return self.lab("run", change, code=code)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start `lab` and leave it running."""
+        argv = [sys.executable, "-m", "lab_tool", *arguments]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(argv, env=self.school.environment(), cwd=PROJECT, text=True, **pipes)
+
+    def add_image(self, draft: Draft) -> StoredImage:
+        """A version of an image, made by the technician."""
+        desk = Desk(self.settings, load_school(self.settings.inventory), self.school.key(TECHNICIAN), utc_now)
+        return add_image(desk, draft).image
+
+    def promote(self, one: StoredImage) -> None:
+        """Give it to all, by somebody who did not make it; no canary has tried it."""
+        why = ("--why", "Term starts", "--without-canary", "a room for tests")
+        self.lab("image", "promote", one.ref, "--ring", "all", *why, person=DIRECTOR)
+
+    def set(self, **variables: object) -> None:
+        """Variables for every machine, beside those that are there."""
+        path = self.school.inventory / "group_vars" / "kind_computer_lab.yml"
+        known = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+        path.write_text(yaml.safe_dump({**known, **variables}), encoding="utf-8")
+
+    def evidence(self, seat: str, verb: str = "image") -> dict[str, Any]:
+        """What was read back from a seat last."""
+        entries = find(self.settings.log, Query(kinds=("evidence.read",), host=seat))
+        return dict([entry for entry in entries if entry.body["evidence"]["verb"] == verb][-1].body["evidence"])
+
+    def entries(self, *kinds: str) -> list[Entry]:
+        """Entries of the log."""
+        return find(self.settings.log, Query(kinds=kinds))
+
+    def ssh(self, pc: VirtualPc, text: str, check: bool = True) -> str:
+        """Run shell text as root on a PC over SSH, with the keys that the control node knows."""
+        options = f"-F none -o UserKnownHostsFile={self.settings.known_hosts} -o StrictHostKeyChecking=yes"
+        who = f"{self.pcs.user}@{pc.address}"
+        argv = ["ssh", *options.split(), "-i", str(self.pcs.private_key), who, "sudo", "sh", "-c", f"'{text}'"]
+        done = subprocess.run(argv, text=True, capture_output=True, check=False)
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done.stdout.strip()
+
+
+def make_room(pcs: TestRoom, folder: Path, firmwares: list[Firmware], strangers: int = 1) -> ImagedRoom:
+    """The school around the server, and a PC that is off for each of these firmwares; `strangers` seats stay empty."""
+    places = [HostPlace(pcs.record.place, 1 + number) for number in range(1 + len(firmwares) + strangers)]
+    seats = [Seat(f"{ROOM}-{place.seat:02d}", str(place.address), place.mac) for place in places]
+    school = make_school(folder / "school", ROOM, seats, ssh_key=pcs.private_key, known_hosts=pcs.known_hosts)
+    virtual = tuple(
+        VirtualPc(place, folder / f"pc{place.seat}", firmware=firmware)
+        for place, firmware in zip(places[1:], firmwares, strict=False)
+    )
+    room = ImagedRoom(pcs, school, virtual)
+    place = pcs.record.place
+    room.set(
+        image_server=pcs.hosts[0].name,
+        image_systems=[IMAGE],
+        image_prefix=place.network.prefixlen,
+        image_gateway=str(place.gateway),
+        image_server_dhcp="full",
+        image_server_reserve_mib=16,
+        image_server_wake_interval=1,
+        image_server_gather=20,
+        image_server_arguments="console=ttyS0",
+    )
+    return room
+
+
+def set_up(room: ImagedRoom, draft: Draft) -> StoredImage:
+    """Image server, deploy system and image, each by its own command, as the page `Image a room` tells it."""
+    room.lab("log", "init")
+    room.run("image_server", room.server.name)
+    one = room.add_image(draft)
+    room.promote(one)
+    room.set(image_deploy_system=room.json("image", "deploy-system", "build")["id"])
+    room.run("image_server", room.server.name)
+    return one
