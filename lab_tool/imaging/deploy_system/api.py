@@ -91,6 +91,7 @@ def _entries(unpacked: Unpacked, work: Path, boot_files: dict[str, bytes]) -> di
     entries |= _programs(unpacked, entries, work)
     entries |= {f"boot-area/{name}": archive.file(data) for name, data in boot_files.items()}
     entries |= _firmware(unpacked)
+    entries |= {path.lstrip("/"): archive.file(unpacked.file(path).read_bytes()) for path in contents.SETTINGS}
     for name, source in _SCRIPTS.items():
         entries[f"usr/lib/lab/{name}"] = archive.file(Path(__file__).with_name(source).read_bytes(), executable=True)
     # Who is who, for programs that ask (ssh-keygen does).

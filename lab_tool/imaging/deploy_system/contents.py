@@ -39,6 +39,7 @@ PROGRAMS = (
     "/bin/mount",
     "/bin/ntfs-3g",
     "/bin/ntfs-3g.probe",
+    "/bin/ntfs-3g.probe",
     "/bin/ntfsfix",
     "/bin/umount",
     "/sbin/blkdiscard",
@@ -54,7 +55,6 @@ PROGRAMS = (
     "/sbin/mkfs.vfat",
     "/sbin/mkfs.xfs",
     "/sbin/mkswap",
-    "/sbin/mount.ntfs",
     "/sbin/mount.ntfs-3g",
     "/sbin/ntfsresize",
     "/sbin/partprobe",
@@ -65,6 +65,7 @@ PROGRAMS = (
     "/sbin/xfs_repair",
     "/usr/bin/hivexget",
     "/usr/bin/hivexsh",
+    "/usr/bin/mtools",
     "/usr/bin/mtools",
     "/usr/bin/partx",
     "/usr/bin/python3.11",
@@ -83,6 +84,7 @@ PROGRAMS = (
 LINKS = {
     "/init": "usr/lib/lab/init",
     "/usr/bin/python3": "python3.11",
+    "/usr/sbin/mount.ntfs": "mount.ntfs-3g",
     **{f"/usr/sbin/{name}": "../bin/kmod" for name in ("lsmod", "modprobe")},
     # After merging /bin into /usr/bin these stand where scripts look for them.
     **{
@@ -100,6 +102,8 @@ LINKS = {
         for name in ("halt", "hwclock", "ip", "poweroff", "reboot", "swapoff", "sysctl", "udhcpc")
     },
 }
+# What programs read: sizes and features of new file systems.
+SETTINGS = ("/etc/mke2fs.conf",)
 # Loaded by name while a program runs, so that no list of what it is linked with shows them.
 LIBRARIES = ("/lib/x86_64-linux-gnu/libgcc_s.so.1",)
 # Below kernel/ in the modules' folder: a file, or all of a folder. What they need comes along.

@@ -25,22 +25,25 @@ say() {
 
 # The word after NAME= on the kernel's command line, or in the script that the server has for this PC.
 word() {
+  (set -f && each_word "$1") | tail -n 1
+}
+each_word() {
   for each in $words; do
     case $each in "$1="*) echo "${each#*=}" ;; esac
-  done | tail -n 1
+  done
 }
 
 # Drivers for the hardware that is there, also for what only shows once a bus has its own driver.
 load_drivers() {
   before=
   for round in 1 2 3 4 5 6; do
-    found=$(find /sys/devices -name modalias -exec cat {} + 2>/dev/null | sort -u)
+    found=$(find /sys/devices -name modalias -exec cat {} + 2>/dev/null | sed '/^dmi:/d' | sort -u)
     if [ "$found" = "$before" ] && [ "$round" -gt 2 ]; then break; fi
     before=$found
     echo "$found" | xargs -r modprobe -a -b -q 2>/dev/null
     sleep 0.3
   done
-  modprobe -a -b -q af_packet efivarfs sd_mod fuse 2>/dev/null
+  modprobe -a -b -q af_packet efivarfs sd_mod fuse loop 2>/dev/null
   if [ -d /sys/firmware/efi/efivars ]; then
     mount -t efivarfs efivarfs /sys/firmware/efi/efivars 2>/dev/null
   fi
