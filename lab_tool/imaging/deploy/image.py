@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab_tool.imaging.deploy import boot, personal, readback, seal, windows_start
+from lab_tool.imaging.deploy import boot, personal, personal_windows, readback, seal, windows_start
 from lab_tool.imaging.deploy.blocks import Disk
 from lab_tool.imaging.deploy.layout import Layout, Slot, plan_layout, read_table, write_table
 from lab_tool.imaging.deploy.situation import Situation
@@ -46,6 +46,8 @@ def load_plan(order: Order, manifests: Sequence[tuple[str, Manifest]], get: Call
     """Get the lists of cells and the EFI files, `get(path, SHA-256)`. Raises `DeployError`."""
     lists = {}
     for image, manifest in manifests:
+        if manifest.family == "windows":
+            personal_windows.wanted(order)
         for part in manifest.partitions:
             if not part.cells:
                 continue
@@ -104,6 +106,7 @@ def carry_out(
             "written_bytes": disk.written,
             "compared_bytes": writer.compared,
             "seconds": round(situation.now() - begun, 1),
+            "phases": progress.spent(),
             "host_keys": list(host_keys),
             "layout": [{"name": slot.name, "start": slot.start, "size": slot.size} for slot in layout.slots],
             "cache": kept,

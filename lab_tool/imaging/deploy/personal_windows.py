@@ -43,12 +43,7 @@ def personalise(device: Path, order: Order, identity: Mapping[str, object]) -> t
     public lines of its new SSH host keys. Raises `LabError`; what was begun must not be started then: carried out
     again, the order writes the image anew.
     """
-    try:
-        settings = [Setting.read(policy) for policy in order.personal.policies]
-        answers.check(order.personal.unattend, order.personal.hostname)
-    except FormatError as error:
-        raise LabError(f"the order can't be carried out on Windows: {error}", where=order.id) from error
-    settings.append(_AUTOMATIC)
+    settings = [*wanted(order), _AUTOMATIC]
     ntfs.grow(device)
     with ntfs.mounted(device) as root:
         places = hives_of(root, settings)
@@ -60,6 +55,19 @@ def personalise(device: Path, order: Order, identity: Mapping[str, object]) -> t
         _put_identity(root, {**identity, "policies": len(settings)})
     read_back(device, settings)
     return lines
+
+
+def wanted(order: Order) -> list[Setting]:
+    """The values for the registry that the order asks for.
+
+    Raises `LabError` for an order that no Windows can be made of; to be asked before anything is written.
+    """
+    try:
+        settings = [Setting.read(policy) for policy in order.personal.policies]
+        answers.check(order.personal.unattend, order.personal.hostname)
+    except FormatError as error:
+        raise LabError(f"the order can't be carried out on Windows: {error}", where=order.id) from error
+    return settings
 
 
 def read_back(device: Path, settings: Sequence[Setting]) -> None:
