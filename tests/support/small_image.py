@@ -40,7 +40,7 @@ def small_recipe(
     name: str = NAME, *, fs: str = "ext4", size_mib: int = 640, swap_mib: int = 64, packages: Sequence[str] = PACKAGES
 ) -> Recipe:
     """A recipe with the kernel for virtual PCs: systemd, an SSH server, Python, sudo."""
-    suite = _codename()
+    suite = codename()
     fields: dict[str, Any] = {
         "image": name,
         "title": {"zh": "测试", "en": "Small Debian"},
@@ -98,5 +98,6 @@ def _read(result: Path) -> Draft:
     return replace(Draft(**{**fields, "partitions": (), "esp": None}), partitions=tuple(partitions))
 
 
-def _codename() -> str:
+def codename() -> str:
+    """The release that this machine runs, which it can get packages of."""
     return platform.freedesktop_os_release()["VERSION_CODENAME"]

@@ -89,6 +89,7 @@ def intake(
 
 
 def _from_wim(recipe: Recipe, work: Path, parent: str, changes: str) -> Draft:
+    from lab_tool.imaging.build.esp import pack_esp
     from lab_tool.imaging.build.wim import draft_of_wim
 
     origin = recipe.shape.origin.wim
@@ -100,6 +101,8 @@ def _from_wim(recipe: Recipe, work: Path, parent: str, changes: str) -> Draft:
         name=recipe.shape.image,
         title=recipe.title,
         size=recipe.system.size_mib << 20,
+        drivers=recipe.folder / origin.drivers if origin.drivers else None,
+        esp=pack_esp(recipe.folder / origin.esp, work / "esp.tar"),
         parent=parent,
         changes=changes,
     )

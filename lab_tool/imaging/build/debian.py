@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab_tool.imaging.build.apt import apt_here, without_passwords
+from lab_tool.imaging.build.apt import Apt, apt_here, without_passwords
 from lab_tool.imaging.build.programs import tool
 from lab_tool.imaging.build.recipe import DebianShape, Recipe
 from lab_tool.imaging.build.tidy import write
@@ -65,11 +65,12 @@ def make_tree(
     work: Path,
     progress: Callable[[str], None],
     left_out: Sequence[str] = (),
+    apt: Apt | None = None,
 ) -> None:
     """Make the root file system `tree`, which must not exist; `work` is an empty folder. `left_out` are patterns of
-    paths that are not unpacked. Raises `LabError`.
+    paths that are not unpacked; `apt` is another way to packages than this control node's own. Raises `LabError`.
     """
-    apt = apt_here(origin.suite, origin.components)
+    apt = apt or apt_here(origin.suite, origin.components)
     sources, options, prepare = work / apt.file_name, work / "apt.conf", work / "prepare.sh"
     sources.write_text(apt.sources, encoding="utf-8")
     options.write_text(apt.options, encoding="utf-8")

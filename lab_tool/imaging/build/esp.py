@@ -22,6 +22,8 @@ def pack_esp(folder: Path, archive: Path) -> Path:
 
     Raises `LabError`: no start files of a Windows, too much for the partition, or names that FAT can't tell apart.
     """
+    if not folder.is_dir():
+        raise LabError("there is no such folder", where=str(folder))
     files = dict(_files(folder))
     if len({name.casefold() for name in files}) != len(files):
         raise LabError("names that differ in case only", where=str(folder))

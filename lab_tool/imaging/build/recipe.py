@@ -32,10 +32,14 @@ class DebianShape(Shape):
 
 
 class WimShape(Shape):
-    """One of the images in a WIM file."""
+    """One of the images in a WIM file. `esp` is a folder with what is in a reference PC's EFI partition, `drivers` one with
+    driver packages for models that the WIM does not know.
+    """
 
     file: FilePath
     index: Annotated[int, Field(ge=1, le=99)] = 1
+    esp: FilePath
+    drivers: FilePath | None = None
 
 
 class DiskShape(Shape):
