@@ -61,7 +61,7 @@ def build(recipe: str, changes: str, parent: str, fresh: bool, key: Path | None,
         here.settings,
         store,
         recipe,
-        parent=_parent(store, recipe, parent, fresh),
+        parent=_parent(store, recipe.replace("_", "-"), parent, fresh),
         changes=_line(changes),
         progress=_phases(out),
     ) as draft:

@@ -15,16 +15,22 @@ from click.testing import Result
 from lab_tool import signature
 from lab_tool.canonical import dump
 from lab_tool.clock import utc_now
+from lab_tool.core.orders import Desk
 from lab_tool.imaging.build import api
 from lab_tool.imaging.format.manifest import NAMESPACE
 from lab_tool.imaging.store import promote as core
 from lab_tool.imaging.store.draft import Draft, DraftPartition
+from lab_tool.imaging.store.retire import remove
 from lab_tool.imaging.store.store import Store, StoredImage
+from lab_tool.imaging.store.whole import verify
 from lab_tool.log.entry import Entry, Subject
 from lab_tool.log.query import Query, find
 from lab_tool.log.store import LogStore
+from lab_tool.school.load import load_school
 from lab_tool.school.model import Key
+from lab_tool.settings import Settings
 from tests.cli.conftest import run
+from tests.support.killed import killed_at
 from tests.support.school import AUDITOR, DIRECTOR, TECHNICIAN, SmallSchool
 from tests.unit.imaging.store.conftest import MIB, noise
 
@@ -386,6 +392,25 @@ def test_gc_keeps_packs_that_others_share(school: SmallSchool, tmp_path: Path) -
     store(school).materialise(second.manifest.root, tmp_path / "out")
     assert (tmp_path / "out").read_bytes() == noise(0, MIB // 2) + noise(2, MIB // 2)
     assert made(school).ref == "debian-lab/3"
+
+
+def test_gc_killed_at_any_step_leaves_whole_versions(school: SmallSchool) -> None:
+    """What was begun is on record, and the next one ends it."""
+    key = school.key(TECHNICIAN)
+    settings = Settings.from_environment(school.environment())
+    desk = Desk(settings, load_school(settings.inventory), key, utc_now)
+    for step in range(1, 100):
+        made(school), made(school)
+        whole = killed_at(step, lambda: remove(desk))
+        left, damaged = store(school).survey()
+        assert (damaged, verify(store(school)).damage) == ({}, ())
+        assert run(school, "image", "gc").exit_code == 0
+        assert [one.id for one in store(school).images()] == [left[-1].id]
+        assert verify(store(school)).damage == ()
+        if whole:
+            assert step > 10
+            return
+    pytest.fail("it never came to its end")
 
 
 def test_gc_of_a_damaged_store_removes_nothing(school: SmallSchool) -> None:

@@ -153,7 +153,11 @@ def _read_partition(
     def take(cell: Wanted) -> tuple[int, bytes, bytes | None]:
         content = read_cell(file, cell)
         digest = hashlib.sha256(content).digest()
-        if digest in known or digest in writer.places:
+        if digest in writer.places:
+            return cell.number, digest, None
+        if digest in known:
+            # Read, so that no new version stands on what is damaged.
+            store.read_cell(digest)
             return cell.number, digest, None
         if not hasattr(mine, "compressor"):
             mine.compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True)

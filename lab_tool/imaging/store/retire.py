@@ -130,13 +130,13 @@ def _names(data: bytes) -> Iterator[bytes]:
 
 
 def _unneeded(store: Store, kept: list[StoredImage]) -> Iterator[Path]:
-    """Files of the store that none of these versions needs; an index before its pack."""
+    """Files of the store that none of these versions needs; a pack before its index, without which it is damage."""
     needed: set[Path | None] = set()
     for one in kept:
         needed |= {store.cells_path(part) for part in one.manifest.partitions if part.cells}
         needed |= {store.pack_path(pack).with_suffix(end) for pack in one.manifest.packs for end in (".pack", ".idx")}
         needed |= {store.contents_path(one.manifest), store.esp_path(one.manifest)}
     for folder in ("packs", "cells", "contents", "esp"):
-        for path in sorted((store.root / folder).glob("*")):
+        for path in sorted((store.root / folder).glob("*"), key=lambda path: (path.suffix == ".idx", path)):
             if path not in needed and not path.name.startswith("."):
                 yield path

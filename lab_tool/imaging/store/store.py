@@ -69,7 +69,9 @@ class Store:
             try:
                 found.append(self.read(image))
             except LabError as error:
-                damaged[image] = error.what
+                # Unless it was removed in this moment.
+                if (self.root / "images" / image).is_dir():
+                    damaged[image] = error.what
         found.sort(key=lambda one: (one.manifest.name, one.manifest.version))
         return found, damaged
 

@@ -208,6 +208,17 @@ def test_a_version_that_can_t_be_read_has_a_number_too(bench: Bench, cells: Cell
         bench.add(cells(1, 2, 3, 5))
 
 
+def test_no_new_version_stands_on_damaged_cells(bench: Bench, cells: Cells) -> None:
+    first = bench.add(cells(1, 2, 3, 4)).image
+    path = bench.store.pack_path(first.manifest.packs[0])
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(LabError, match="damaged cell") as caught:
+        bench.add(cells(1, 2, 5, 4))
+    assert caught.value.next_command == "lab image verify"
+    assert bench.versions() == ["debian-lab/1"]
+    assert bench.add(cells(1, 2, 3, 5)).image.manifest.version == 2
+
+
 def test_versions_go_by_name_number_and_id(bench: Bench, cells: Cells) -> None:
     first, second = bench.add(cells(1, 2, 3, 4)).image, bench.add(cells(1, 2, 3, 5)).image
     store = bench.store

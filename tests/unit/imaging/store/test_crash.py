@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from itertools import count
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,45 +14,15 @@ from lab_tool.errors import LabError
 from lab_tool.imaging.store import durable
 from lab_tool.imaging.store.whole import verify
 from lab_tool.settings import PROJECT
+from tests.support.killed import killed_at
 from tests.unit.imaging.store.conftest import Bench, noise
 
-# Everything by which a change reaches the disk's folders.
-STEPS = ("fsync", "rename", "replace", "unlink", "mkdir", "rmdir")
 MOST_STEPS = 200
 
 
 def leftovers(bench: Bench) -> list[str]:
     """What was begun and not finished."""
     return [name for name in bench.files() if durable.UNFINISHED in name]
-
-
-def add_until(bench: Bench, content: bytes, step: int, after: bool, **fields: Any) -> bool:
-    """Add in a process that is killed at its `step`-th step, before or after it; whether it got to its end."""
-    child = os.fork()
-    if child == 0:
-        steps = count(1)
-
-        def watched(real: Callable[..., Any]) -> Callable[..., Any]:
-            def act(*arguments: Any, **more: Any) -> Any:
-                at = next(steps)
-                if at == step and not after:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                try:
-                    return real(*arguments, **more)
-                finally:
-                    if at == step:
-                        os.kill(os.getpid(), signal.SIGKILL)
-
-            return act
-
-        for name in STEPS:
-            setattr(os, name, watched(getattr(os, name)))
-        try:
-            bench.add(content, **fields)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFEXITED(status)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -67,7 +34,7 @@ def test_killed_at_any_step(tmp_path: Path, after: bool) -> None:
         (tmp_path / str(step)).mkdir()
         bench = Bench(tmp_path / str(step))
         bench.add(old)
-        whole = add_until(bench, new, step, after, esp=esp)
+        whole = killed_at(step, partial(bench.add, new, esp=esp), after=after)
         versions = bench.versions()
         assert versions in (["debian-lab/1"], ["debian-lab/1", "debian-lab/2"])
         assert verify(bench.store).damage == ()
@@ -87,7 +54,7 @@ def test_a_pack_that_got_to_its_place_is_not_made_again(bench: Bench) -> None:
     """What was killed after an hour of compressing goes on from there."""
     content = noise(1, 1024 * 1024)
     for step in range(1, MOST_STEPS):
-        add_until(bench, content, step, True)
+        killed_at(step, partial(bench.add, content), after=True)
         if list((bench.store.root / "packs").glob("*.pack")):
             break
     assert bench.versions() == []
