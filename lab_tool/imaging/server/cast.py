@@ -39,11 +39,13 @@ Answer = Wait | Join | Fetch
 class CastSettings:
     """`gather` is how long a room is waited for, in seconds; `streams` how many run at once, 0 for no multicast at all.
 
-    Each stream has a group and a port of its own, counted from `first_group` (its last number) and `first_port`.
+    A stream is for `least` PCs and more, and for those that lack at least the part `worth` of the image. Each has a
+    group and a port of its own, counted from `first_group` (its last number) and `first_port`.
     """
 
     gather: float = 60.0
     least: int = 2
+    worth: float = 0.2
     streams: int = 4
     first_group: str = "239.255.70.1"
     first_port: int = 9100
@@ -101,15 +103,16 @@ class Cast:
         # Sessions that had their stream, or waited for others in vain: they are not made to wait again.
         self._past: dict[tuple[str, str], None] = {}
 
-    def ask(self, room: str, image: str, session: str, expected: int) -> Answer:
+    def ask(self, room: str, image: str, session: str, expected: int, lacks: float = 1.0) -> Answer:
         """What this PC is to do now. `expected`: open orders of its room that want this image, this PC's among them.
+        `lacks`: the part of the image that it does not have yet, where it says so.
 
         A PC hears a running stream of its room even when it comes late. After its stream, or when it gathered with
         nobody, the answer is `Fetch` for as long as it asks. Raises `OSError` when a sender can't be started.
         """
         key, now = (room, image), self._clock()
         self._sweep()
-        if (session, image) in self._past:
+        if (session, image) in self._past or lacks < self._settings.worth:
             return Fetch()
         running = self._streams.get(key)
         if running:
