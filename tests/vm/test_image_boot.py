@@ -105,7 +105,7 @@ def test_without_a_cable_it_waits_for_one(new_pc: NewPc, server: BootServer, sto
     _wait_until(lambda: server.asked("/api/claim"))
 
 
-@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+@pytest.mark.parametrize("firmware", ["bios", "uefi", "uefi-secure"])
 def test_a_stick_does_the_same_where_the_firmware_can_t(
     firmware: Firmware, new_pc: NewPc, server: BootServer, store: tuple[Path, str]
 ) -> None:
@@ -155,7 +155,7 @@ def test_built_twice_it_is_the_same_to_the_last_byte(store: tuple[Path, str], tm
     assert again == store[1]
     first, second = store[0] / "deploy" / again, tmp_path / "deploy" / again
     names = [path.relative_to(first) for path in first.rglob("*") if path.is_file()]
-    assert len(names) == 6
+    assert len(names) == 8
     for name in names:
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     assert sum((first / name).stat().st_size for name in ("vmlinuz", "initrd.img")) < 60_000_000

@@ -1,6 +1,8 @@
 """What makes a disk start by itself, BIOS and UEFI: GRUB, which looks for its menu on the partition LABBOOT.
 
-It belongs to no image: every PC that is imaged gets it, whatever its image brings.
+It belongs to no image: every PC that is imaged gets it, whatever its image brings. For Secure Boot there are the
+distribution's signed shim and GRUB besides: the firmware starts the shim, that the GRUB beside it, and that reads
+`SIGNED_MENU`, since where it looks is part of what is signed.
 """
 
 from __future__ import annotations
@@ -13,6 +15,11 @@ from lab_tool.imaging.deploy_system.unpacked import Unpacked
 # The label of the partition with the menu, and where its BIOS part begins: a partition of its own, 1 MiB into the disk.
 LABEL = "LABBOOT"
 CORE_SECTOR = 2048
+SIGNED = {
+    "shimx64.efi": "/usr/lib/shim/shimx64.efi.signed",
+    "grubx64.efi": "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
+}
+SIGNED_MENU = "EFI/debian/grub.cfg"
 # Of the first sector, what comes before the disk's signature and table.
 _CODE_SIZE = 440
 _SECTOR = 512
@@ -30,7 +37,7 @@ _COMMANDS_UEFI = ("efi_gop", "efi_uga", "efifwsetup")
 
 
 def files(unpacked: Unpacked, work: Path, label: str = LABEL) -> dict[str, bytes]:
-    """`boot.img` (440 bytes for the first sector), `core.img` (for sector `CORE_SECTOR`), `BOOTX64.EFI`."""
+    """`boot.img` (440 bytes for the first sector), `core.img` (for sector `CORE_SECTOR`), `BOOTX64.EFI`, `SIGNED`."""
     config = work / "early.cfg"
     config.write_text(_early(label), encoding="ascii")
     made = {}
@@ -43,7 +50,8 @@ def files(unpacked: Unpacked, work: Path, label: str = LABEL) -> dict[str, bytes
         unpacked.run("/usr/bin/grub-mkimage", *how, *commands)
         made[name] = (work / name).read_bytes()
     boot = unpacked.file("/usr/lib/grub/i386-pc/boot.img").read_bytes()
-    return {"boot.img": _boot_code(boot), "core.img": _core(made["core.img"]), "BOOTX64.EFI": made["BOOTX64.EFI"]}
+    own = {"boot.img": _boot_code(boot), "core.img": _core(made["core.img"]), "BOOTX64.EFI": made["BOOTX64.EFI"]}
+    return own | {name: unpacked.file(path).read_bytes() for name, path in SIGNED.items()}
 
 
 def _early(label: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab_tool import process
 from lab_tool.errors import LabError, UsageError
-from lab_tool.imaging.deploy_system.boot_area import CORE_SECTOR, LABEL
+from lab_tool.imaging.deploy_system.boot_area import CORE_SECTOR, LABEL, SIGNED, SIGNED_MENU
 from lab_tool.imaging.format.fields import DIGEST
 
 _SERVER = re.compile(r"http://[0-9.]{7,15}(:[0-9]{1,5})?")
@@ -18,7 +18,7 @@ _MIB = 1 << 20
 # First partition: GRUB for BIOS. Second: the firmware's, with all files.
 _FILES_AT = 2 * _MIB
 _SPARE = 4 * _MIB
-_FILES = ("vmlinuz", "initrd.img", "boot-area/boot.img", "boot-area/core.img", "boot-area/BOOTX64.EFI")
+_FILES = ("vmlinuz", "initrd.img", *(f"boot-area/{name}" for name in ("boot.img", "core.img", *SIGNED)))
 _TABLE = """label: gpt
 first-lba: 34
 start={bios}, size=2048, type=21686148-6449-6E6F-744E-656564454649, name=lab-bios
@@ -56,7 +56,10 @@ def make_stick(store_root: Path, deploy: str, path: Path, *, server: str) -> Non
     content = {
         "::/vmlinuz": files["vmlinuz"],
         "::/initrd.img": files["initrd.img"],
-        "::/EFI/BOOT/BOOTX64.EFI": files["boot-area/BOOTX64.EFI"],
+        # Signed, so that it also starts where Secure Boot is on.
+        "::/EFI/BOOT/BOOTX64.EFI": files["boot-area/shimx64.efi"],
+        "::/EFI/BOOT/grubx64.efi": files["boot-area/grubx64.efi"],
+        f"::/{SIGNED_MENU}": b"configfile /grub/grub.cfg\n",
         "::/grub/grub.cfg": _MENU.format(server=server).encode("ascii"),
     }
     # At least what FAT32 needs to be one, in whole MiB.
@@ -84,7 +87,7 @@ def _write_files(work: Path, content: Mapping[str, bytes], room: int) -> None:
     """Make the file system that holds `content`."""
     image = str(work / "files.img")
     _run(["mkfs.vfat", "-F", "32", "--invariant", "-n", LABEL, "-C", image, str(room // 1024)])
-    _run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT", "::/grub"])
+    _run(["mmd", "-i", image, "::/EFI", "::/EFI/BOOT", "::/EFI/debian", "::/grub"])
     for place, data in content.items():
         _run(["mcopy", "-i", image, "-", place], data)
 
