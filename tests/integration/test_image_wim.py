@@ -8,25 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from lab_tool.errors import LabError
+from lab_tool.imaging.build import api
 from lab_tool.imaging.build.wim import draft_of_wim, read_wim
+from lab_tool.imaging.deploy import ntfs
 from lab_tool.imaging.store.draft import Draft
-from tests.support.windows import hivex_for_this_python, make_wim, make_windows, reason_not_available
+from lab_tool.imaging.store.store import Store
+from lab_tool.settings import Settings
+from tests.integration.windows_disk import read_file
+from tests.integration.windows_fixtures import tools
+from tests.support.windows import make_wim, make_windows
 
+__all__ = ["tools"]
 pytestmark = pytest.mark.hosts
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Skip where the tools are missing; with LAB_REQUIRE_HOSTS=1 that is a failure."""
-    reason = reason_not_available()
-    if reason and os.environ.get("LAB_REQUIRE_HOSTS") == "1":
-        pytest.fail(f"LAB_REQUIRE_HOSTS=1, but: {reason}", pytrace=False)
-    if reason:
-        pytest.skip(reason)
-    hivex_for_this_python(tmp_path_factory.mktemp("hivex"))
 
 
 def wim(folder: Path, change: Callable[[Path], object] = lambda root: None, **tree: str) -> Path:
@@ -151,6 +148,36 @@ def test_drivers_without_an_inf_are_refused(tmp_path: Path) -> None:
             size=32 * MIB,
             drivers=tmp_path / "drivers",
         )
+
+
+def test_a_recipe_names_wim_start_files_and_drivers(tmp_path: Path) -> None:
+    recipes = tmp_path / "inventory" / "images"
+    recipes.mkdir(parents=True)
+    wim(recipes)
+    boot = recipes / "esp" / "EFI" / "Microsoft" / "Boot"
+    boot.mkdir(parents=True)
+    for name in ("bootmgfw.efi", "BCD"):
+        (boot / name).write_bytes(name.encode())
+    (recipes / "drivers").mkdir()
+    (recipes / "drivers" / "card.inf").write_text("[Version]")
+    recipe = {
+        "image": "windows-lab",
+        "title": {"zh": "机房", "en": "Lab"},
+        "family": "windows",
+        "from": {"wim": {"file": "lab.wim", "esp": "esp", "drivers": "drivers"}},
+        "system": {"fs": "ntfs", "size_mib": 64},
+    }
+    (recipes / "windows_lab.yml").write_text(yaml.safe_dump(recipe, allow_unicode=True), encoding="utf-8")
+    settings = Settings.from_environment({"LAB_INVENTORY": str(recipes.parent), "LAB_STATE": str(tmp_path / "state")})
+    with api.build(settings, Store(tmp_path / "images"), "windows-lab") as made:
+        assert made.esp is not None and made.esp.is_file()
+        device = made.partitions[0].device
+        assert device is not None
+        assert read_file(device, "Lab/Drivers/card.inf") == b"[Version]"
+        assert ntfs.volume_size(device) == 64 * MIB - 512
+    (boot / "BCD").unlink()
+    with pytest.raises(LabError, match="start no Windows"), api.build(settings, Store(tmp_path), "windows-lab"):
+        pass
 
 
 def _set(file: Path, fact: str) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
 import shutil
 import subprocess
-import tempfile
 import xml.etree.ElementTree as Xml
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -22,97 +20,31 @@ from lab_tool.imaging.deploy.personal_windows import personalise
 from lab_tool.imaging.orders.policies import windows_policies
 from lab_tool.imaging.store.draft import Draft
 from tests.integration.windows_disk import (
-    MIB,
     SOFTWARE,
     SYSTEM,
     chntpw_value,
-    fill_up,
     loop_device,
     read_file,
     rights,
     sound,
     write_cells,
-    write_file,
 )
+from tests.integration.windows_fixtures import IMAGE, LARGER, altered, build, disk, folder, image, put_hive, tools
 from tests.support.windows import (
-    STATE,
-    Value,
     dword,
-    hivex_for_this_python,
-    make_hive,
     make_wim,
     make_windows,
-    reason_not_available,
     text,
     value_of,
     values_of,
 )
 from tests.support.windows_order import KEY, order, policy
 
+__all__ = ["disk", "folder", "image", "tools"]
 pytestmark = pytest.mark.hosts
 
-IMAGE, LARGER = 96 * MIB, 224 * MIB
 WHOLE = "0x1f01ff"
 SYSTEM_SID, ADMINISTRATORS, USERS = "S-1-5-18", "S-1-5-32-544", "S-1-5-32-545"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Skip where the tools are missing; with LAB_REQUIRE_HOSTS=1 that is a failure."""
-    reason = reason_not_available()
-    if reason and os.environ.get("LAB_REQUIRE_HOSTS") == "1":
-        pytest.fail(f"LAB_REQUIRE_HOSTS=1, but: {reason}", pytrace=False)
-    if reason:
-        pytest.skip(reason)
-    hivex_for_this_python(tmp_path_factory.mktemp("hivex"))
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder for big files, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="lab-windows-", dir="/var/tmp") as place:
-        yield Path(place)
-
-
-@pytest.fixture
-def image(folder: Path) -> Draft:
-    """The image of a Windows."""
-    return build(folder)
-
-
-@pytest.fixture
-def disk(folder: Path, image: Draft) -> Iterator[Path]:
-    """A larger partition with other things on it before, and the image's cells."""
-    with loop_device(LARGER, folder) as device:
-        write_cells(image.partitions[0], device)
-        yield device
-
-
-def build(folder: Path, **tree: str) -> Draft:
-    """An image of a tree such as `make_windows` makes."""
-    root = folder / "tree"
-    make_windows(root, **tree)
-    work = folder / "work"
-    work.mkdir()
-    wim = make_wim(root, folder / "lab.wim")
-    return draft_of_wim(wim, 1, work, name="windows-lab", title="Windows", size=IMAGE)
-
-
-def altered(folder: Path, change: Callable[[Path], None]) -> Path:
-    """A file with the image's partition as large as the image, in whose mounted file system something was changed."""
-    part = build(folder).partitions[0]
-    assert part.device is not None
-    with ntfs.mounted(part.device) as root:
-        change(root)
-    return part.device
-
-
-def put_hive(place: Path, values: Mapping[tuple[str, str], Value]) -> None:
-    """Make a hive elsewhere and put it there: hivex keeps the file open."""
-    with tempfile.TemporaryDirectory() as elsewhere:
-        made = Path(elsewhere, "hive")
-        make_hive(made, values)
-        place.write_bytes(made.read_bytes())
 
 
 def test_cells_on_a_disk_of_the_same_size_are_a_sound_file_system(folder: Path, image: Draft) -> None:
@@ -247,94 +179,6 @@ def test_every_type_of_value_and_keys_whose_parents_are_missing(disk: Path) -> N
     assert values["big"] == 2**40
     assert "default" in values.values()
     assert value_of(read_file(disk, "Users/Default/NTUSER.DAT"), r"Software\Lab", "number") == 7
-
-
-def test_a_windows_that_sleeps_is_left_alone(disk: Path) -> None:
-    write_file(disk, "hiberfil.sys", b"hibr".ljust(4096, b"\0"))
-    before = read_file(disk, SYSTEM)
-    with pytest.raises(LabError, match="hibernated or was put to sleep"):
-        personalise(disk, order(), {})
-    with pytest.raises(LabError, match="can only be read"), ntfs.mounted(disk):
-        pass
-    assert read_file(disk, SYSTEM) == before
-
-
-def test_a_windows_that_wants_its_disk_checked_is_left_alone(disk: Path) -> None:
-    # A resized volume is marked by ntfsresize, as by a Windows that crashed.
-    subprocess.run(["ntfsresize", "-ff", "--size", str(200 * MIB), str(disk)], check=True, capture_output=True)
-    with pytest.raises(LabError, match="marked it for a check"):
-        personalise(disk, order(), {})
-
-
-def test_a_damaged_file_table_is_left_alone(disk: Path) -> None:
-    with disk.open("r+b") as opened:
-        opened.seek(4 * 4096)
-        opened.write(b"\xa5" * 8192)
-    with pytest.raises(LabError, match=r"damaged|can't be mounted"):
-        personalise(disk, order(), {})
-
-
-def test_a_hive_whose_changes_are_still_in_its_log_is_left_alone(folder: Path) -> None:
-    def change(root: Path) -> None:
-        with (root / SOFTWARE).open("r+b") as opened:
-            opened.seek(4)
-            opened.write((77).to_bytes(4, "little"))
-
-    with pytest.raises(LabError, match="not put away"):
-        personalise(altered(folder, change), order(), {})
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (lambda root: (root / SOFTWARE).unlink(), "no such registry hive"),
-        (lambda root: (root / SYSTEM).write_bytes(b"rubbish"), "no registry hive"),
-        (lambda root: (root / "Windows/System32/OpenSSH/sshd.exe").unlink(), "no OpenSSH server"),
-        (lambda root: put_hive(root / SYSTEM, {("Select", "Current"): dword(1)}), "no ControlSet001"),
-        (lambda root: put_hive(root / SYSTEM, {(r"ControlSet001\Services\sshd", "Start"): dword(3)}), "control set"),
-        (lambda root: put_hive(root / SOFTWARE, {(STATE, "ImageState"): text("IMAGE_STATE_COMPLETE")}), "COMPLETE"),
-    ],
-)
-def test_what_is_no_windows_for_pcs_is_refused(folder: Path, change: Callable[[Path], None], told: str) -> None:
-    with pytest.raises(LabError, match=told):
-        personalise(altered(folder, change), order(), {})
-
-
-def test_a_full_file_system_leaves_the_registry_as_it_was(folder: Path) -> None:
-    part = build(folder).partitions[0]
-    assert part.device is not None
-    before = read_file(part.device, SOFTWARE)
-    fill_up(part.device, 16 * 4096)
-    many = [policy("SOFTWARE", rf"Lab\{number}", "long", "string", "x" * 9_000) for number in range(20)]
-    with pytest.raises(LabError, match="can't be written: No space left"):
-        personalise(part.device, order(policies=many), {})
-    assert read_file(part.device, SOFTWARE) == before
-    assert sound(part.device)
-
-
-def test_a_hive_that_loses_a_value_is_noticed(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab_tool.imaging.deploy.hive.Hive.store", lambda hive: 0)
-    with pytest.raises(LabError, match="did not stay"):
-        personalise(disk, order(), {})
-
-
-@pytest.mark.parametrize(
-    ("replace", "by", "told"),
-    [
-        ("<ComputerName>a301-07<", "<ComputerName>a301-08<", "for a301-08, not for a301-07"),
-        (ONE_TIME_PASSWORD, "secret", "exactly one password"),
-        ("<TimeZone>", "<ProductKey>AAAAA-BBBBB</ProductKey><TimeZone>", "ProductKey"),
-    ],
-)
-def test_an_answer_file_that_is_not_for_here_stops_before_anything_is_written(
-    disk: Path, replace: str, by: str, told: str
-) -> None:
-    size = ntfs.volume_size(disk)
-    answers = order().personal.unattend.replace(replace, by)
-    with pytest.raises(LabError, match=told) as error:
-        personalise(disk, order(answers=answers), {})
-    assert "AAAAA" not in str(error.value)
-    assert ntfs.volume_size(disk) == size
 
 
 def test_drivers_come_along_and_only_administrators_may_change_them(folder: Path) -> None:

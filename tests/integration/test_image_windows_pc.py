@@ -19,36 +19,24 @@ from lab_tool.imaging.orders.policies import windows_policies
 from lab_tool.imaging.orders.unattend import answer_file
 from lab_tool.imaging.store.store import Store
 from tests.integration.windows_disk import SYSTEM, chntpw_value, read_file, sound
+from tests.integration.windows_fixtures import tools
 from tests.support.image_fixtures import files, image, pc, server
 from tests.support.image_made import MIB, Files, opened
 from tests.support.image_pc import MAC, Pc, make_order
 from tests.support.windows import (
     BINARY,
-    hivex_for_this_python,
     make_hive,
     make_wim,
     make_windows,
-    reason_not_available,
     value_of,
 )
 
-__all__ = ["files", "image", "pc", "server"]
+__all__ = ["files", "image", "pc", "server", "tools"]
 pytestmark = pytest.mark.hosts
 LOADER = "{11111111-5cdd-4e70-acc1-f32b344d4795}"
 OF_THE_REFERENCE = bcd.device(uuid.uuid5(uuid.NAMESPACE_DNS, "reference"), uuid.uuid5(uuid.NAMESPACE_DNS, "disk"))
 ELEMENT = rf"Objects\{LOADER}\Elements\21000001"
 USBSTOR = r"ControlSet001\Services\USBSTOR"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Skip where the tools are missing; with LAB_REQUIRE_HOSTS=1 that is a failure."""
-    reason = reason_not_available()
-    if reason and os.environ.get("LAB_REQUIRE_HOSTS") == "1":
-        pytest.fail(f"LAB_REQUIRE_HOSTS=1, but: {reason}", pytrace=False)
-    if reason:
-        pytest.skip(reason)
-    hivex_for_this_python(tmp_path_factory.mktemp("hivex"))
 
 
 @pytest.fixture(scope="module")

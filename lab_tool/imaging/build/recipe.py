@@ -32,8 +32,8 @@ class DebianShape(Shape):
 
 
 class WimShape(Shape):
-    """One of the images in a WIM file. `esp` is a folder with what is in a reference PC's EFI partition, `drivers` one with
-    driver packages for models that the WIM does not know.
+    """One of the images in a WIM file. `esp` is a folder with what is in a reference PC's EFI partition, `drivers` one
+    with driver packages for models that the WIM does not know.
     """
 
     file: FilePath
