@@ -219,7 +219,7 @@ class TestPublishing:
         assert server.served(f"images/{new}/manifest.json").exists()
 
     def test_what_is_there_is_not_copied_again(self, server: ImageServerRoom) -> None:
-        paths = [path for path in server.served("packs").iterdir()]
+        paths = list(server.served("packs").iterdir())
         before = {path: path.stat().st_ino for path in paths}
         server.add_image(3)
         server.play()
