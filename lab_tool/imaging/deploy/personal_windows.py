@@ -20,9 +20,13 @@ from lab_tool.process import run
 GENERALIZED = "IMAGE_STATE_GENERALIZE_RESEAL_TO_OOBE"
 SETUP_STATE = ("Microsoft", "Windows", "CurrentVersion", "Setup", "State")
 KEY_TYPES = ("ed25519", "ecdsa", "rsa")
-_ANSWERS = "C:\\Windows\\Panther\\unattend.xml"
 _SERVICE = ("CurrentControlSet", "Services", "sshd")
-_AUTOMATIC = Setting("SYSTEM", _SERVICE, "Start", 4, (2).to_bytes(4, "little"))
+_OURS = (
+    # The service that answers SSH starts by itself.
+    Setting("SYSTEM", _SERVICE, "Start", 4, (2).to_bytes(4, "little")),
+    # Setup looks here first of all: nothing on a stick or left in the image comes before our answers.
+    Setting("SYSTEM", ("Setup",), "UnattendFile", 1, "C:\\Windows\\Panther\\unattend.xml\0".encode("utf-16-le")),
+)
 # Keys only, for one account. Rights on the files are held by sshd itself: it takes none that others may write.
 _SSHD = """\
 PubkeyAuthentication yes
@@ -43,11 +47,10 @@ def personalise(device: Path, order: Order, identity: Mapping[str, object]) -> t
     public lines of its new SSH host keys. Raises `LabError`; what was begun must not be started then: carried out
     again, the order writes the image anew.
     """
-    settings = [*wanted(order), _AUTOMATIC]
+    settings = [*wanted(order), *_OURS]
     ntfs.grow(device)
     with ntfs.mounted(device) as root:
         places = hives_of(root, settings)
-        settings += _answer_file_settings(places, root)
         check_windows(places, root)
         hive.apply(places, settings)
         _put_answers(root, answers.complete(order.personal.unattend))
@@ -106,20 +109,13 @@ def check_windows(places: Mapping[str, Path], root: Path) -> None:
         )
 
 
-def _answer_file_settings(places: Mapping[str, Path], root: Path) -> list[Setting]:
-    """Where Setup looks for answers before it looks where ours are: point it to ours, take away what would be first."""
-    old = ntfs.find(root, "Windows", "Panther", "Unattend")
-    for name in ("unattend.xml", "autounattend.xml"):
-        place = ntfs.find(old, name) if old else None
-        if place is not None:
-            place.unlink()
-    named = hive.Hive(places["SYSTEM"]).value(("Setup",), "UnattendFile")
-    text = (_ANSWERS + "\0").encode("utf-16-le")
-    return [Setting("SYSTEM", ("Setup",), "UnattendFile", 1, text)] if named else []
-
-
 def _put_answers(root: Path, content: bytes) -> None:
     panther = ntfs.folder(root, "Windows", "Panther")
+    for name in ("unattend.xml", "autounattend.xml"):
+        # Of whoever made the image; Setup would look there as well.
+        old = ntfs.find(panther, "Unattend", name)
+        if old is not None:
+            old.unlink()
     ntfs.put(panther / "unattend.xml", content)
 
 
