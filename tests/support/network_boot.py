@@ -68,10 +68,11 @@ def ask(mac: str, arch: int, ipxe: bool, interface: str, patience: float, ask_al
         link.bind(("", 68))
         packet = discover(mac, arch, ipxe, number)
         if ask_also:
-            # The request for a boot server's file: type 3, the first entry of its menu.
+            # The request to a boot server: by now the card has an address. A BIOS names the first entry of the menu.
             packet = packet.replace(b"\x35\x01\x01", b"\x35\x01\x03", 1)
-            item = b"\x2b\x07\x47\x04" + (b"\0\0" if arch == 0 else b"\x80\0") + b"\0\0\xff"
-            packet = packet[:-1] + item + b"\xff"
+            packet = packet[:12] + _own_address(ask_also) + packet[16:]
+            if arch == 0:
+                packet = packet[:-1] + b"\x2b\x07\x47\x04\x80\0\0\0\xff" + b"\xff"
             link.sendto(packet, (ask_also, 4011))
         else:
             link.sendto(packet, ("255.255.255.255", 67))
@@ -85,6 +86,13 @@ def ask(mac: str, arch: int, ipxe: bool, interface: str, patience: float, ask_al
             if struct.unpack(">L", said[4:8])[0] == number:
                 answers.append(read(said))
     return answers
+
+
+def _own_address(server: str) -> bytes:
+    """The address that this machine has towards the server."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
+        link.connect((server, 4011))
+        return socket.inet_aton(link.getsockname()[0])
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lab_tool.imaging.server import answers, capture
+from lab_tool.imaging.server.dhcp_log import ignored
 from lab_tool.imaging.server.events import KEPT, Events
 from lab_tool.imaging.server.settings import ServerSettings
 from lab_tool.imaging.server.tokens import SECONDS
@@ -271,6 +272,22 @@ def test_half_an_event_is_forgotten(tmp_path: Path) -> None:
     again.add("disk_full", "b")
     assert [json.loads(line)["about"] for line in path.read_bytes().splitlines()] == ["a", "b"]
     assert again.last == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "mac"),
+    [
+        ("dnsmasq-dhcp[1]: DHCPDISCOVER(eth0) 02:99:99:99:99:99 ignored", "02:99:99:99:99:99"),
+        ("dnsmasq-dhcp[1]: DHCPDISCOVER(eth0) 198.18.0.9 02:99:99:99:99:99 ignored", "02:99:99:99:99:99"),
+        ("dnsmasq-dhcp[1]: PXE(eth0) 02:99:99:99:99:99 proxy-ignored", "02:99:99:99:99:99"),
+        ("dnsmasq-dhcp[1]: PXE(eth0) 02:1a:b0:00:00:02 proxy", ""),
+        ("dnsmasq-dhcp[1]: DHCPDISCOVER(eth0) 02:1a:b0:00:00:02 ", ""),
+        ("dnsmasq-dhcp[1]: DHCPACK(eth0) 198.18.0.2 02:1a:b0:00:00:02 ignored", ""),
+        ("a line of nothing", ""),
+    ],
+)
+def test_dnsmasq_s_words_for_a_pc_that_it_ignores(line: str, mac: str) -> None:
+    assert ignored(line) == mac
 
 
 def test_who_is_ignored_by_dhcp_is_told_of(daemon: Daemon, settings: ServerSettings) -> None:
