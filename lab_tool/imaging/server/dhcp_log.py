@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 _log = logging.getLogger("dhcp")
-_IGNORED = re.compile(r"\b(?:DHCPDISCOVER|PXE)\S*\s(?:\S+ )?([0-9a-f]{2}(?::[0-9a-f]{2}){5}) (?:\S+ )?(?:proxy-)?ignored\b")
+_MAC = "([0-9a-f]{2}(?::[0-9a-f]{2}){5})"
+_IGNORED = re.compile(rf"\b(?:DHCPDISCOVER|PXE)\S*\s(?:\S+ )?{_MAC} (?:\S+ )?(?:proxy-)?ignored\b")
 _MOST = 1 << 20
 
 
