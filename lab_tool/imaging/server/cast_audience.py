@@ -14,6 +14,8 @@ from lab_tool.imaging.format.datagrams import Status
 _AGAIN = 0.04
 # A stream that has sent everything waits for repairs at most so many times the patience.
 _FINISHING = 3
+# A receiver speaks many times a second even while its disk is busy: silence is death, and known sooner.
+_SILENT = 0.4
 _MOST_RECEIVERS = 1024
 
 
@@ -186,7 +188,7 @@ class Audience:
 
     def _too_slow(self, one: _Receiver, now: float) -> bool:
         limits = self._limits
-        if now - one.heard > limits.patience or now - one.moved > limits.patience:
+        if now - one.heard > _SILENT * limits.patience or now - one.moved > limits.patience:
             return True
         if one.wanted > 2000 + self._parts // 2:
             return True

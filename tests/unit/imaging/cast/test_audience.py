@@ -115,15 +115,28 @@ def test_what_makes_no_sense_is_passed_over() -> None:
 def test_a_pc_that_falls_silent_is_dropped_and_the_others_go_on() -> None:
     stream = _begun(100, A, B)
     assert stream.send() == [0, 1, 2, 3]
-    assert stream.later(9, A) == ""
+    assert stream.later(4, A) == ""
     assert (stream.audience.live, stream.audience.top) == (2, 4)
-    assert stream.later(2, A) == ""
+    assert stream.later(1, A) == ""
     assert stream.audience.dropped == [B]
     stream.later(60, A)
     assert stream.audience.top == 100
     # What it says from now on keeps nobody waiting.
     stream.hear(B, 4)
     assert stream.audience.live == 1
+
+
+def test_a_pc_that_lives_and_makes_no_progress_is_dropped() -> None:
+    stream = _begun(100, A, B)
+    stream.send()
+    for _ in range(9):
+        stream.later(1, A)
+        stream.hear(B, 1)
+    assert stream.audience.live == 2
+    for _ in range(4):
+        stream.later(1, A)
+        stream.hear(B, 1)
+    assert stream.audience.dropped == [B]
 
 
 def test_a_pc_that_holds_up_the_room_is_dropped_though_it_makes_progress() -> None:
@@ -178,10 +191,10 @@ def test_at_the_end_what_is_lacking_is_waited_for_but_not_for_ever() -> None:
     stream = _begun(4)
     stream.send()
     ended = ""
-    for base in (0, 1, 2, 3):
+    for base in (0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3):
         # It comes on just enough not to be dropped.
         stream.hear(B, base)
-        ended = ended or stream.later(9, A)
+        ended = ended or stream.later(3, A)
     assert ended == "all is sent, and some lack parts of it"
 
 
