@@ -58,8 +58,15 @@ class ActionModule(ActionBase):
             "images": named,
             "deploy_systems": sorted(deploys),
             "files": files,
-            "signers": [control_key.public_line(settings)],
+            "signers": self._signers(settings),
         }
+
+    def _signers(self, settings: Settings) -> list[str]:
+        """Whose orders the server takes: this control node's, whose key is made when its first server is set up."""
+        if self._task.check_mode and not (settings.keys / "image").is_file():
+            return []
+        control_key.make_control_key(settings)
+        return [control_key.public_line(settings)]
 
 
 def _is_served(pc: Mapping[str, Any], server: str) -> bool:
