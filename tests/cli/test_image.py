@@ -170,6 +170,9 @@ def test_the_way_of_a_version(school: SmallSchool) -> None:
         ("canary", "", False),
         ("all", "", False),
     ]
+    log = run(school, "log", "show").stdout
+    assert f"{TECHNICIAN}  added an image  debian-lab/1" in log
+    assert f"{DIRECTOR}  promoted an image  debian-lab/1  all  Term starts" in log
     for entry in entries(school, "image.promoted"):
         keys = [(entry.actor, Key(entry.body["key"], None, None))]
         intent, armored = dump(entry.body["intent"]), entry.body["signature"]

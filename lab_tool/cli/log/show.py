@@ -21,7 +21,7 @@ from lab_tool.settings import Settings
 # So many are shown when nothing is asked for.
 NEWEST = 100
 # The fields of a body that tell most, in this order, and the parts of a body they may stand in.
-TELLING = ("verb", "task", "why", "reason", "playbook", "emergency", "size", "file")
+TELLING = ("verb", "task", "ref", "ring", "why", "reason", "playbook", "emergency", "size", "file")
 PARTS = ("change", "intent", "plan")
 MOST_HOSTS = 3
 

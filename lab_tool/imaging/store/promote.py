@@ -151,6 +151,7 @@ def _carry_out(
         "type": PROMOTED,
         "origin": desk.school.log.origin,
         "image": one.id,
+        "ref": one.ref,
         "name": one.manifest.name,
         "version": one.manifest.version,
         "ring": ring,

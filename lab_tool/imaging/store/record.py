@@ -51,6 +51,7 @@ def add_image(desk: Desk, draft: Draft, progress: Progress = untold, host: Host 
         one = added.image
         body: dict[str, Json] = {
             "image": one.id,
+            "ref": one.ref,
             "name": one.manifest.name,
             "version": one.manifest.version,
             "manifest": one.data.decode("ascii"),
