@@ -104,10 +104,15 @@ LINKS = {
         for name in ("halt", "hwclock", "ip", "poweroff", "reboot", "swapoff", "sysctl", "udhcpc")
     },
 }
-# What programs read: sizes and features of new file systems.
-SETTINGS = ("/etc/mke2fs.conf",)
+# What programs read: sizes and features of new file systems, where libraries for character sets lie.
+SETTINGS = ("/etc/mke2fs.conf", "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules")
 # Loaded by name while a program runs, so that no list of what it is linked with shows them.
-LIBRARIES = ("/lib/x86_64-linux-gnu/libgcc_s.so.1",)
+LIBRARIES = (
+    "/lib/x86_64-linux-gnu/libgcc_s.so.1",
+    # The character sets of a Windows registry.
+    "/usr/lib/x86_64-linux-gnu/gconv/ISO8859-1.so",
+    "/usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
+)
 # Below kernel/ in the modules' folder: a file, or all of a folder. What they need comes along.
 MODULES = (
     "arch/x86/crypto/crc32c-intel.ko",
