@@ -43,13 +43,18 @@ class Files:
         return hashlib.sha256(content).hexdigest()
 
     def add(
-        self, name: str, version: int, parts: Sequence[tuple[Partition, Path | None]], family: str = "linux"
+        self,
+        name: str,
+        version: int,
+        parts: Sequence[tuple[Partition, Path | None]],
+        family: str = "linux",
+        level: int = 3,
     ) -> str:
         """An image of these partitions, each with the file that holds it; the image's id."""
         made, pack_path = [], self.folder / "pack"
         self.folder.mkdir(parents=True, exist_ok=True)
         with pack_path.open("wb") as out:
-            pack = PackWriter(out, 3)
+            pack = PackWriter(out, level)
             for part, device in parts:
                 made.append(self._part(part, device, pack) if device else part)
         pack_path.rename(self._made(f"packs/{pack.id}.pack"))

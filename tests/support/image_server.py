@@ -163,9 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _serve(there: ImageServer, context: ssl.SSLContext | None) -> ThreadingHTTPServer:
+def _serve(there: ImageServer, context: ssl.SSLContext | None, address: str) -> ThreadingHTTPServer:
     handler = type("Handler", (_Handler,), {"there": there})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer((address, 0), handler)
     server.daemon_threads = True
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -191,7 +191,7 @@ def _public(path: Path) -> str:
 
 
 @contextmanager
-def serving(folder: Path, work: Path) -> Iterator[ImageServer]:
+def serving(folder: Path, work: Path, address: str = "127.0.0.1") -> Iterator[ImageServer]:
     """The server with those files, until the block ends. Its certificate is valid from 2040 on, so that for every PC
     today the clock is as wrong as at 1970 for one of this year.
     """
@@ -200,9 +200,9 @@ def serving(folder: Path, work: Path) -> Iterator[ImageServer]:
     context.load_cert_chain(certificate)
     there = ImageServer(folder)
     there.pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(_public(certificate))).hexdigest()
-    api, files = _serve(there, context), _serve(there, None)
-    there.api = f"https://127.0.0.1:{api.server_address[1]}"
-    there.http = f"http://127.0.0.1:{files.server_address[1]}"
+    api, files = _serve(there, context, address), _serve(there, None, address)
+    there.api = f"https://{address}:{api.server_address[1]}"
+    there.http = f"http://{address}:{files.server_address[1]}"
     try:
         yield there
     finally:

@@ -48,7 +48,7 @@ def heal(situation: Situation, show: Callable[[str], None]) -> None:
         def fill(image: str, manifest: Manifest, writer: Writer) -> None:
             source.fetch(wanted(manifest, plan, writer), writer.offer)
 
-        carry_out(situation, plan, path, fill, Progress(None))
+        carry_out(situation, plan, path, fill, Progress(None, situation.now))
 
 
 def _disk(situation: Situation) -> Path:

@@ -49,7 +49,7 @@ def _ordered(situation: Situation, talk: Talk, show: Show) -> None:
     talk.report("claimed")
     path = hardware.choose_disk(situation, order.disk)
     if order.action == "capture":
-        with Progress(talk) as progress:
+        with Progress(talk, situation.now) as progress:
             result = capture.capture(situation, order, path, talk, progress, show)
     else:
         web = Web(situation)
@@ -57,7 +57,7 @@ def _ordered(situation: Situation, talk: Talk, show: Show) -> None:
         for _, manifest in manifests:
             show(f"{manifest.name}/{manifest.version} to {path}")
         plan = load_plan(order, manifests, web.file)
-        with Progress(talk) as progress:
+        with Progress(talk, situation.now) as progress:
             fill = partial(_fill, situation, talk, web, progress, show, plan)
             keep = cache.keeper(situation, plan, text, signature, web, show) if order.cache else None
             result = carry_out(situation, plan, path, fill, progress, keep)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lab_tool.imaging.deploy.patience import patiently
@@ -11,6 +11,8 @@ from lab_tool.imaging.deploy.situation import Situation
 from lab_tool.imaging.deploy.trouble import AwayError, DeployError, StoppedError
 from lab_tool.imaging.pinned import Pinned
 
+# What a server that is busy says.
+_LATER = (408, 425, 429)
 # Seconds between two reports of the same state.
 _BETWEEN = 2.0
 
@@ -87,7 +89,7 @@ class Talk:
 
     def _once(self, method: str, path: str, body: Mapping[str, Any] | bytes) -> tuple[int, dict[str, Any]]:
         status, said = self._server.call(method, path, body)
-        if status >= 500 and status != 507:
+        if (status >= 500 and status != 507) or status in _LATER:
             raise OSError(f"HTTP {status}")
         return status, said
 
@@ -98,8 +100,11 @@ class Progress:
     Use as context; `check` raises `StoppedError` once the order was withdrawn.
     """
 
-    def __init__(self, talk: Talk | None) -> None:
+    def __init__(self, talk: Talk | None, now: Callable[[], float]) -> None:
         self._talk = talk
+        self._now = now
+        self._since = now()
+        self._seconds: dict[str, float] = {}
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._news = threading.Event()
@@ -126,8 +131,21 @@ class Progress:
         """A new state, and the bytes that it will take."""
         self.check()
         with self._lock:
+            self._count()
             self._state, self._done, self._total = state, 0, total
         self._news.set()
+
+    def spent(self) -> dict[str, float]:
+        """Seconds in each state so far."""
+        with self._lock:
+            self._count()
+            return {state: round(seconds, 2) for state, seconds in self._seconds.items()}
+
+    def _count(self) -> None:
+        now = self._now()
+        if self._state:
+            self._seconds[self._state] = self._seconds.get(self._state, 0.0) + now - self._since
+        self._since = now
 
     def moved(self, size: int) -> None:
         """So many bytes more."""
