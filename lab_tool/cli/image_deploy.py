@@ -70,6 +70,7 @@ def build(firmware: tuple[str, ...], pins: tuple[str, ...], key: Path | None, ou
     entry = core.record_built(here, one, trusted, firmware)
     out.line(out.say("image", "deploy_built", id=one.id, size=size(sum(one.files.values()))), bold=True)
     out.note(out.say("image", "recorded", entry=entry.seq))
+    out.note(out.say("image", "use_deploy", line=f"image_deploy_system: {one.id}"))
     out.result("image.deploy_system", {**asdict(one), "pins": trusted, "entry": entry.seq})
 
 

@@ -27,7 +27,11 @@ class Provenance:
         self._school = school
         entries = scan(settings.log, Query(kinds=(ADDED, PEOPLE_KIND)))
         self._people = [entry for entry in entries if entry.kind == PEOPLE_KIND]
-        self._added = {str(entry.body.get("image", "")): entry for entry in entries if entry.kind == ADDED}
+        self._added: dict[str, Entry] = {}
+        for entry in entries:
+            if entry.kind == ADDED:
+                # The first: whoever says so again later did not make it.
+                self._added.setdefault(str(entry.body.get("image", "")), entry)
 
     def why_not(self, one: StoredImage) -> str:
         """Why the version counts as nobody's, in words; empty when all of it holds.
