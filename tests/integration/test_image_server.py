@@ -64,7 +64,7 @@ def test_again_changes_nothing(server: ImageServerRoom) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arch", "file"), [(BIOS, "undionly.kpxe"), (EFI, "snponly.efi"), (EFI_HTTP_CLASS, "snponly.efi")]
+    ("arch", "file"), [(BIOS, "undionly.kpxe"), (EFI, "ipxe.efi"), (EFI_HTTP_CLASS, "ipxe.efi")]
 )
 def test_a_known_pc_gets_its_address_and_the_file_of_its_firmware(
     server: ImageServerRoom, arch: int, file: str
@@ -278,7 +278,7 @@ class TestBesideAnotherDhcp:
         yield image_room
         run("kill", (folder / "dnsmasq.pid").read_text().strip())
 
-    @pytest.mark.parametrize(("arch", "file"), [(BIOS, "undionly.kpxe"), (EFI, "snponly.efi")])
+    @pytest.mark.parametrize(("arch", "file"), [(BIOS, "undionly.kpxe"), (EFI, "ipxe.efi")])
     def test_a_known_pc_gets_an_address_of_one_and_a_file_of_the_other(
         self, beside: ImageServerRoom, arch: int, file: str
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 from lab_tool.imaging.format.fields import DIGEST, Fields, FormatError, read_json
@@ -13,6 +14,7 @@ from lab_tool.signature import is_public_line
 FILE = Path("/etc/lab-image-server/config.json")
 _ADDRESS = re.compile(r"[0-9a-zA-Z.:-]{1,253}")
 _OR_ADDRESS = re.compile(r"[0-9a-fA-F.:]{0,45}")
+_NETWORK = re.compile(r"[0-9.]{7,15}/[0-9.]{7,15}")
 _PATH = re.compile(r"/[a-zA-Z0-9._/-]+")
 # Nothing that iPXE would take for a command or a setting of its own.
 _ARGUMENTS = re.compile(r"[a-zA-Z0-9=,._:/ -]*")
@@ -50,9 +52,14 @@ class ServerSettings:
     wake_interval: int
     reserve: int
     arguments: str
-    broadcasts: tuple[str, ...]
+    networks: tuple[str, ...]
     signers: tuple[str, ...]
     clients: tuple[Client, ...]
+
+    @property
+    def broadcasts(self) -> tuple[str, ...]:
+        """The addresses of everybody in the PCs' networks."""
+        return tuple(str(ip_network(text, strict=False).broadcast_address) for text in self.networks)
 
     @property
     def incoming(self) -> Path:
@@ -77,11 +84,15 @@ class ServerSettings:
             wake_interval=fields.number("wake_interval", 3_600),
             reserve=fields.number("reserve"),
             arguments=fields.text("arguments", _ARGUMENTS),
-            broadcasts=fields.texts("broadcasts", _OR_ADDRESS),
+            networks=fields.texts("networks", _NETWORK),
             signers=fields.texts("signers", longest=10_000),
             clients=fields.each("clients", _client),
         )
         fields.end()
+        try:
+            _ = settings.broadcasts
+        except ValueError as error:
+            raise FormatError("the settings of the image server: networks are ADDRESS/MASK") from error
         if not settings.slots:
             raise FormatError("the settings of the image server: no PC could ever fetch (slots is 0)")
         if not all(is_public_line(line) for line in settings.signers):

@@ -217,7 +217,7 @@ def settings(tmp_path: Path, control_keys: tuple[Path, Path]) -> ServerSettings:
         wake_interval=0,
         reserve=0,
         arguments="console=ttyS0",
-        broadcasts=(),
+        networks=("198.51.100.0/255.255.255.0",),
         signers=(signature.public_line(control_keys[0]),),
         clients=tuple(
             Client(f"a301-{seat:02d}", mac(seat), f"198.51.100.{seat + 100}", "a301") for seat in range(1, PCS + 1)

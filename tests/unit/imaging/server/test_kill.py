@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab_tool.imaging.server.settings import ServerSettings
+from lab_tool.imaging.server.settings import Client, ServerSettings
 from lab_tool.settings import PROJECT
 from tests.unit.imaging.server.conftest import DEPLOY, Daemon, mac
 
@@ -38,7 +38,9 @@ class SocketLink(http.client.HTTPConnection):
 def config(settings: ServerSettings, tmp_path: Path) -> Path:
     """The file of settings that the role would write."""
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(asdict(settings), default=str))
+    # More than can be served before it is killed for the last time.
+    clients = [Client(f"a301-{seat:02d}", mac(seat), "", "a301") for seat in range(1, 256)]
+    path.write_text(json.dumps({**asdict(settings), "clients": [asdict(client) for client in clients]}, default=str))
     return path
 
 
@@ -78,10 +80,9 @@ def test_what_was_answered_is_kept(settings: ServerSettings, config: Path, daemo
     seat = 0
     for _ in range(4):
         child = start(config, listening)
-        killer = threading.Timer(0.6, child.send_signal, [signal.SIGKILL])
-        killer.start()
+        killer = threading.Timer(0.3, child.send_signal, [signal.SIGKILL])
         try:
-            while seat < 29:
+            while True:
                 seat += 1
                 text = daemon.order(seat).dump().decode()
                 assert ask(listening, "POST", "/api/orders", {"order": text, "signature": daemon.sign(text)})[0] == 200
@@ -92,6 +93,8 @@ def test_what_was_answered_is_kept(settings: ServerSettings, config: Path, daemo
                 status, answer = ask(listening, "POST", "/api/claim", body)
                 assert status == 200
                 claimed[seat] = answer["session"]
+                if killer.ident is None:
+                    killer.start()
         except (OSError, http.client.HTTPException):
             # Killed.
             pass
@@ -116,7 +119,8 @@ def test_settings_that_make_no_sense_are_refused(config: Path, tmp_path: Path) -
     client = good["clients"][0]
     for bad in (
         {"slots": 0}, {"more": 1}, {"address": "a b"}, {"arguments": "a || shell"}, {"arguments": "a\nb"},
-        {"signers": ["ssh-ed25519"]}, {"clients": [client, {**client, "name": "other"}]},
+        {"signers": ["ssh-ed25519"]}, {"networks": ["198.51.100.0/255.0.255.0"]},
+        {"clients": [client, {**client, "name": "other"}]},
         {"clients": [client, {**client, "mac": "02:00:00:00:99:99"}]}, {"clients": [{**client, "mac": "x"}]},
     ):  # fmt: skip
         config.write_text(json.dumps({**good, **bad}))
