@@ -117,10 +117,12 @@ def capture(
       lab image capture a301-01 --name debian-lab --changes "With the new geometry program"
     """
     from lab_tool.imaging.build import api
+    from lab_tool.imaging.store.record import MAKERS, require_may
     from lab_tool.school.select import select_hosts
 
     here, store = _begin(key)
     (seat,) = select_hosts(here.school, (), (host,))
+    require_may(here, MAKERS, [seat.room])
     came_from = _parent(store, name, parent, fresh)
     tell = _phases(out)
     folder = _received(here, seat, _line(changes), tell)
