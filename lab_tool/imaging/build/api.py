@@ -41,7 +41,9 @@ def build(
     ancestor = Parent(store, *store.get(parent)) if parent else None
     with workshop(settings.state) as work:
         if shape.origin.debian:
-            yield from_debian(wanted, shape.origin.debian, work, progress, parent=ancestor, changes=changes)
+            yield from_debian(
+                wanted, shape.origin.debian, work, progress, parent=ancestor, changes=changes, settings=settings
+            )
         elif shape.origin.wim:
             yield _from_wim(wanted, work, ancestor.image if ancestor else "", changes)
         elif shape.origin.disk:

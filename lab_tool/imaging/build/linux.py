@@ -10,12 +10,15 @@ from typing import Protocol
 
 from lab_tool.errors import UsageError
 from lab_tool.imaging.build import debian, filesystem
+from lab_tool.imaging.build.apt import apt_here
 from lab_tool.imaging.build.recipe import DebianShape, Recipe
+from lab_tool.imaging.build.roles import run_roles
 from lab_tool.imaging.build.survey import survey
 from lab_tool.imaging.build.tidy import clean, require_no_secret, settle
 from lab_tool.imaging.build.used import used_ranges
 from lab_tool.imaging.format.manifest import Manifest, Partition
 from lab_tool.imaging.store.draft import Draft, DraftPartition
+from lab_tool.settings import Settings
 
 SYSTEM = "system"
 Progress = Callable[[str], None]
@@ -49,11 +52,19 @@ def from_debian(
     parent: Parent | None = None,
     changes: str = "",
     left_out: Sequence[str] = (),
+    settings: Settings | None = None,
 ) -> Draft:
-    """Make the image in the folder `work`, where the draft's files stay. Raises `LabError`."""
+    """Make the image in the folder `work`, where the draft's files stay. Raises `LabError`.
+
+    `settings` say where the recipe's roles and the school's variables lie; without them it has no roles.
+    """
     tree = work / "root"
     begun = _moment(work)
-    debian.make_tree(recipe, origin, tree, work, progress, left_out)
+    apt = apt_here(origin.suite, origin.components)
+    debian.make_tree(recipe, origin, tree, work, progress, left_out, apt)
+    if recipe.shape.roles and settings:
+        progress(f"roles: {', '.join(recipe.shape.roles)}")
+        run_roles(recipe.shape.roles, tree, work, apt, project=settings.project, inventory=settings.inventory)
     return from_tree(recipe, tree, begun, work, progress, parent=parent, changes=changes)
 
 
