@@ -23,6 +23,10 @@ from lab_tool.imaging.format.order import Order
 
 LABEL = "LABBOOT"
 _SERIAL = "4c414221"
+# Whoever sits there may choose an entry, but has no superuser's name to change one or to get GRUB's command line with.
+_NOBODY = ('set superusers=""', "export superusers")
+# Signed by the distribution for Secure Boot: the firmware starts the first, that the second, and that reads this menu.
+_SHIM, _SIGNED, _SIGNED_MENU = "shimx64.efi", "grubx64.efi", "EFI/debian/grub.cfg"
 # With two systems somebody may want to choose; with one, a key still brings up the menu.
 _SECONDS_TO_CHOOSE, _SECONDS = 10, 2
 # Behind this all empty clusters are zeros that need not be written: tables and the first folder end well before it.
@@ -34,14 +38,17 @@ def menu(order: Order, manifests: Sequence[tuple[str, Manifest]], *, healing: bo
     default = [image for image, _ in manifests].index(order.default.image)
     seconds = _SECONDS_TO_CHOOSE if len(manifests) > 1 else _SECONDS
     style = "menu" if len(manifests) > 1 else "hidden"
-    lines = [f"set default={default}", f"set timeout={seconds}", f"set timeout_style={style}", ""]
+    lines = [*_NOBODY, f"set default={default}", f"set timeout={seconds}", f"set timeout_style={style}", ""]
     for _, manifest in manifests:
         title = "".join(char for char in manifest.title if char.isalnum() or char in " ._-")[:60] or manifest.name
-        lines.append(f"menuentry '{title} ({manifest.name}/{manifest.version})' {{")
+        lines.append(f"menuentry '{title} ({manifest.name}/{manifest.version})' --unrestricted {{")
         lines += _windows(manifest) if manifest.family == "windows" else _linux(manifest)
         lines += ["}", ""]
     if healing:
-        lines += ["menuentry 'Repair this PC from its own copy' {", f"  search --no-floppy --label --set=root {CACHE}"]
+        lines += [
+            "menuentry 'Repair this PC from its own copy' --unrestricted {",
+            f"  search --no-floppy --label --set=root {CACHE}",
+        ]
         lines += ["  linux /deploy/vmlinuz lab.heal=1 quiet", "  initrd /deploy/initrd.img", "}", ""]
     return "\n".join(lines)
 
@@ -55,7 +62,10 @@ def make_efi(situation: Situation, sector: int, text: str, archives: Sequence[by
     tree.mkdir()
     for archive in archives:
         _unpack(archive, tree)
-    ours = {"EFI/BOOT/BOOTX64.EFI": boot_area(situation)["BOOTX64.EFI"], "grub/grub.cfg": text.encode("utf-8")}
+    area = boot_area(situation)
+    ours = {"EFI/BOOT/BOOTX64.EFI": area.get(_SHIM, area["BOOTX64.EFI"]), "grub/grub.cfg": text.encode("utf-8")}
+    if _SHIM in area:
+        ours |= {f"EFI/BOOT/{_SIGNED}": area[_SIGNED], _SIGNED_MENU: b"configfile /grub/grub.cfg\n"}
     for name, content in ours.items():
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         (tree / name).write_bytes(content)
@@ -96,7 +106,8 @@ def boot_area(situation: Situation) -> Mapping[str, bytes]:
     """The files that the deploy system carries. Raises `DeployError`."""
     folder = situation.base / "boot-area"
     try:
-        return {name: (folder / name).read_bytes() for name in ("boot.img", "core.img", "BOOTX64.EFI")}
+        signed = (_SHIM, _SIGNED) if (folder / _SHIM).exists() else ()
+        return {name: (folder / name).read_bytes() for name in ("boot.img", "core.img", "BOOTX64.EFI", *signed)}
     except OSError as error:
         raise DeployError(
             "this deploy system does not carry what makes a disk start",
