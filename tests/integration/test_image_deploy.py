@@ -173,6 +173,16 @@ def test_a_forged_copy_mends_nothing(pc: Pc, image: str) -> None:
     assert hashlib.sha256(pc.disk.read_bytes()).digest() == before
 
 
+@pytest.mark.parametrize("name", ["vmlinuz", "initrd.img"])
+def test_a_deploy_system_that_is_another_is_not_kept(pc: Pc, image: str, name: str) -> None:
+    pc.order(image, cache=96 * MIB)
+    pc.server.spoil = lambda path, content: content + b"more" if path.endswith(name) else content
+    assert pc.run() == 0, pc.said
+    assert pc.result["cache"].startswith("none") and "another" in pc.result["cache"]
+    with opened(pc.disk, "ext4", *pc.place("lab-cache")) as own:
+        assert not (own / "order").exists() and not (own / "deploy").exists()
+
+
 def test_a_cache_too_small_does_no_harm(pc: Pc, files: Files, tmp_path: Path) -> None:
     root = file_system(tmp_path / "root.img", "ext4", 96 * MIB, lambda tree: linux_tree(tree, 48 * MIB))
     system = Partition("system", "ext4", 96 * MIB, True, "", 0, UUIDS["ext4"])

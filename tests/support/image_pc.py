@@ -12,12 +12,17 @@ from typing import Any
 from lab_tool import signature
 from lab_tool.imaging.deploy.run import run
 from lab_tool.imaging.deploy.situation import Situation
+from lab_tool.imaging.deploy_system.archive import file, link, packed
+from lab_tool.imaging.deploy_system.description import describe
 from lab_tool.imaging.format.order import NAMESPACE, Order, OrderedSystem, Personal
 from tests.support.image_made import Files
 from tests.support.image_server import ImageServer
 
 MAC = "52:54:00:a3:01:07"
-DEPLOY = "d" * 64
+KERNEL = b"kernel of the deploy system"
+_ENTRIES = {"init": file(b"#!/bin/sh\n", executable=True), "usr/bin/sh": link("busybox"), "bin": link("usr/bin")}
+DEPLOY, ABOUT = describe((), KERNEL, _ENTRIES)
+INITRD = packed({**_ENTRIES, "etc/lab/deploy.json": file(ABOUT)})
 ACCESS_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -84,10 +89,10 @@ class Pc:
     @property
     def boots(self) -> bool:
         """Whether BIOS or UEFI would find anything to start."""
-        with self.disk.open("rb") as file:
-            code = file.read(440)
-            file.seek(2 * 1024 * 1024)
-            efi = file.read(512)
+        with self.disk.open("rb") as opened:
+            code = opened.read(440)
+            opened.seek(2 * 1024 * 1024)
+            efi = opened.read(512)
         return any(code) or any(efi)
 
 
@@ -128,15 +133,15 @@ def make_pc(folder: Path, server: ImageServer, files: Files, size: int = 600 * 1
     base, disk, key = folder / "base", folder / "disk.img", folder / "control"
     for name in ("etc/lab/trust", "boot-area", "sys/class/net/eth0", "sys/block", "run"):
         (base / name).mkdir(parents=True)
-    (base / "etc/lab/deploy.json").write_text(json.dumps({"id": DEPLOY}), "ascii")
+    (base / "etc/lab/deploy.json").write_bytes(ABOUT)
     (base / "sys/class/net/eth0/address").write_text(f"{MAC}\n", "ascii")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(key)], check=True)
     (base / "etc/lab/trust/signers").write_text(signature.public_line(key) + "\n", "ascii")
     (base / "etc/lab/trust/pins").write_text(server.pin + "\n", "ascii")
     for name, content in {"boot.img": b"BOOT" * 110, "core.img": b"CORE" * 8000, "BOOTX64.EFI": b"MZ" * 90_000}.items():
         (base / "boot-area" / name).write_bytes(content)
-    for name in ("vmlinuz", "initrd.img"):
-        files.put(f"deploy/{DEPLOY}/{name}", name.encode())
-    with disk.open("wb") as file:
-        file.truncate(size)
+    files.put(f"deploy/{DEPLOY}/vmlinuz", KERNEL)
+    files.put(f"deploy/{DEPLOY}/initrd.img", INITRD)
+    with disk.open("wb") as opened:
+        opened.truncate(size)
     return Pc(disk, base, key, server, files)

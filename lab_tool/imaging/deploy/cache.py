@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lab_tool.errors import LabError
-from lab_tool.imaging.deploy import volumes
+from lab_tool.imaging.deploy import own_system, volumes
 from lab_tool.imaging.deploy.blocks import Disk
 from lab_tool.imaging.deploy.image import Plan
 from lab_tool.imaging.deploy.layout import CACHE, Layout
@@ -70,7 +70,7 @@ def keeper(situation: Situation, plan: Plan, order: str, signature: str, web: We
                 if volumes.is_empty(disk, slot):
                     volumes.make_file_system(device, CACHE)
                 with volumes.mounted(device, "ext4") as folder:
-                    _files(folder, plan, order, signature, situation.deploy, web)
+                    _files(folder, plan, order, signature, situation, web)
                     _cells(folder / "packs", disk, writer)
         except (LabError, OSError) as error:
             show(f"This PC keeps no copy of its image: {error}")
@@ -80,7 +80,7 @@ def keeper(situation: Situation, plan: Plan, order: str, signature: str, web: We
     return keep
 
 
-def _files(folder: Path, plan: Plan, order: str, signature: str, deploy: str, web: Web) -> None:
+def _files(folder: Path, plan: Plan, order: str, signature: str, situation: Situation, web: Web) -> None:
     """All but the cells. The order comes last and goes first: without it nothing here is used."""
     (folder / "order").unlink(missing_ok=True)
     for image, manifest in plan.manifests:
@@ -89,9 +89,10 @@ def _files(folder: Path, plan: Plan, order: str, signature: str, deploy: str, we
         _put(folder / "files" / digest, cells.dump())
     for archive in plan.archives:
         _put(folder / "files" / hashlib.sha256(archive).hexdigest(), archive)
-    for name in _KERNEL:
-        _put(folder / "deploy" / name, web.get(f"/deploy/{deploy}/{name}"))
-    _put(folder / "deploy" / "id", deploy.encode("ascii"))
+    system = [web.get(f"/deploy/{situation.deploy}/{name}") for name in _KERNEL]
+    own_system.check(situation, *system)
+    for name, content in zip(_KERNEL, system, strict=True):
+        _put(folder / "deploy" / name, content)
     _put(folder / "order.sig", signature.encode("utf-8"))
     _put(folder / "order", order.encode("utf-8", "surrogateescape"))
 

@@ -92,9 +92,10 @@ def _is_called(disk: Candidate, name: str) -> bool:
     kind, _, rest = name.partition("-")
     if kind not in _KINDS_OF_ID:
         return disk.name == name
+    ids = [one.replace(" ", "_") for one in disk.ids]
     return any(
         rest == one or rest.endswith((f"_{one}", f"-{one}")) or one in (f"eui.{rest}", f"naa.{rest.removeprefix('0x')}")
-        for one in disk.ids
+        for one in ids
     )
 
 

@@ -156,7 +156,7 @@ def write_table(disk: Disk, layout: Layout) -> None:
         place = f"start={slot.start // sector}, size={slot.size // sector}"
         lines.append(f'{slot.number}: {place}, type={slot.type}{guid}, name="{slot.name}"')
     # The kernel need not know: nothing here goes by its names for partitions.
-    argv = ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "never", "--wipe-partitions", "never"]
+    argv = ["sfdisk", "--quiet", "--no-reread", "--no-tell-kernel", "--wipe", "always", "--wipe-partitions", "never"]
     done = process.run([*argv, str(disk.path)], input="\n".join(lines).encode() + b"\n")
     if done.code:
         raise DeployError(f"the partition table can't be written: {done.error_text}", where=str(disk.path))

@@ -38,6 +38,9 @@ def run(situation: Situation, show: Show) -> int:
         return _failed(error, talk, show)
     except (OSError, FormatError) as error:
         return _failed(DeployError(f"something unforeseen: {error}"), talk, show)
+    except Exception as error:
+        # A mistake of this program: the control node must hear of this PC all the same.
+        return _failed(DeployError(f"a mistake of the deploy system ({type(error).__name__}: {error})"), talk, show)
     show("Done; starting from the disk")
     return DONE
 
