@@ -12,7 +12,7 @@ from lab_tool.errors import UsageError
 from lab_tool.imaging.build import debian, filesystem
 from lab_tool.imaging.build.apt import apt_here
 from lab_tool.imaging.build.recipe import DebianShape, Recipe
-from lab_tool.imaging.build.roles import run_roles
+from lab_tool.imaging.build.roles import require_roles, run_roles
 from lab_tool.imaging.build.survey import survey
 from lab_tool.imaging.build.tidy import clean, require_no_secret, settle
 from lab_tool.imaging.build.used import used_ranges
@@ -58,6 +58,8 @@ def from_debian(
 
     `settings` say where the recipe's roles and the school's variables lie; without them it has no roles.
     """
+    if settings:
+        require_roles(recipe.shape.roles, settings.project)
     tree = work / "root"
     begun = _moment(work)
     apt = apt_here(origin.suite, origin.components)

@@ -47,13 +47,17 @@ _OVER = ("usr/sbin/policy-rc.d", "etc/apt/apt.conf.d/99lab-build", "etc/resolv.c
 _LAST_LINES = 20
 
 
-def run_roles(roles: Sequence[str], tree: Path, work: Path, apt: Apt, *, project: Path, inventory: Path) -> None:
-    """Run the roles, which lie in `project/roles`, in their order on `tree`, with the variables that the school has for
-    all its machines; `work` is a folder for what that takes. Raises `LabError` when one fails or is not there.
-    """
+def require_roles(roles: Sequence[str], project: Path) -> None:
+    """Raises `LabError` unless all of them are there; asked before anything is built."""
     missing = [role for role in roles if not (project / "roles" / role / "tasks").is_dir()]
     if missing:
         raise LabError(f"there is no role {', '.join(missing)}", where=str(project / "roles"))
+
+
+def run_roles(roles: Sequence[str], tree: Path, work: Path, apt: Apt, *, project: Path, inventory: Path) -> None:
+    """Run the roles, which lie in `project/roles`, in their order on `tree`, with the variables that the school has for
+    all its machines; `work` is a folder for what that takes. Raises `LabError` when one fails.
+    """
     here = work / "roles"
     _lay_out(roles, here, tree, apt, inventory)
     made = [tree / name for name in _OVER if not os.path.lexists(tree / name)]
