@@ -265,7 +265,7 @@ def beside(image_room: ImageServerRoom, first: Result) -> Iterator[ImageServerRo
     folder = image_room.lab.school.folder
     command = [
         "ip", "netns", "exec", place.name, "dnsmasq", "--port=0", "--conf-file=/dev/null", "--interface=br0",
-        "--bind-interfaces", f"--dhcp-range={place.network[200]},{place.network[250]},255.255.252.0,1h",
+        "--bind-interfaces", "--no-ping", f"--dhcp-range={place.network[200]},{place.network[250]},255.255.252.0,1h",
         f"--dhcp-leasefile={folder}/leases", f"--pid-file={folder}/dnsmasq.pid", "--user=root",
     ]  # fmt: skip
     run(*command)
