@@ -176,8 +176,10 @@ class VirtualPc:
 def reason_not_available() -> str:
     """Empty when a virtual PC can be had here; otherwise one sentence that says why not."""
     wanted = Path(__file__).with_name("packages.txt").read_text(encoding="ascii").split()
-    programs = ("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.vfat", "mcopy", "mke2fs", "debugfs", "sfdisk")
-    programs += ("dnsmasq", "openssl", "/usr/lib/ipxe/undionly.kpxe", "/usr/share/OVMF/OVMF_CODE_4M.fd")
+    programs = (
+        *("qemu-system-x86_64", "qemu-img", "mmdebstrap", "mkfs.vfat", "mcopy", "mke2fs", "debugfs", "sfdisk"),
+        *("dnsmasq", "openssl", "/usr/lib/ipxe/undionly.kpxe", "/usr/share/OVMF/OVMF_CODE_4M.fd"),
+    )
     if all(shutil.which(program) or Path(program).exists() for program in programs):
         return ""
     return f"Virtual PCs need packages. Run: apt-get install {' '.join(wanted)}"
