@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from lab_tool.imaging.deploy.stream import Heard, Sink
 from lab_tool.imaging.format.cells import CellList
+from lab_tool.imaging.format.datagrams import Join
+from lab_tool.imaging.format.fields import FormatError
 from lab_tool.imaging.format.manifest import Partition
 from lab_tool.imaging.format.packs import expand, parse_index
 from lab_tool.process import run
@@ -123,6 +126,46 @@ def test_two_systems_share_a_disk(pc: Pc, image: str, files: Files, tmp_path: Pa
         menu.count("menuentry") == 2 and "set default=0" in menu and menu.index("exam/1") < menu.index("debian-lab/1")
     )
     assert pc.place("exam-system")[1] == pc.place(SYSTEM)[1]
+
+
+def test_what_a_stream_did_not_bring_is_fetched(
+    pc: Pc, image: str, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pc.order(image)
+    pc.server.joins.append(Join("0" * 16, "239.255.70.1", 9100, image))
+    pack = files.manifests[image].packs[0]
+    frames = (files.folder / f"packs/{pack}.pack").read_bytes()
+    places = list(parse_index((files.folder / f"packs/{pack}.idx").read_bytes()).items())
+
+    def hear(join: Join, heard: str, sink: Sink) -> Heard:
+        assert join.image == heard == image
+        for digest, at in places[::2]:
+            sink.offer(digest, frames[at.offset : at.offset + at.length])
+        # Another image's cell, and one that was damaged.
+        sink.offer(bytes(32), b"of another image")
+        sink.offer(places[1][0], b"damaged")
+        raise FormatError("the stream was cut off")
+
+    monkeypatch.setattr("lab_tool.imaging.deploy.stream.receive", hear)
+    assert pc.run() == 0, pc.said
+    assert pc.boots and any("going on alone" in line for line in pc.said)
+
+
+@pytest.mark.parametrize("sector", [512, 4096])
+def test_a_disk_with_an_old_table_and_large_sectors(pc: Pc, image: str, sector: int) -> None:
+    run(["sfdisk", "--quiet", "--label", "dos", str(pc.disk)], input=b"2048,200M,L,*\n,,7\n")
+    argv = ["losetup", "--find", "--show", f"--sector-size={sector}", str(pc.disk)]
+    pc.disk = Path(run(argv).out.decode().strip())
+    try:
+        pc.order(image)
+        assert pc.run() == 0, pc.said
+        table = json.loads(run(["sfdisk", "--json", str(pc.disk)]).out)["partitiontable"]
+        assert table["label"] == "gpt" and table["sectorsize"] == sector
+        system = next(part for part in table["partitions"] if part["name"] == SYSTEM)
+        with opened(pc.disk, "ext4", system["start"] * sector, system["size"] * sector) as root:
+            assert (root / "etc/hostname").read_text("ascii") == "a301-07\n"
+    finally:
+        run(["losetup", "--detach", str(pc.disk)])
 
 
 def test_the_data_partition_survives(pc: Pc, image: str, files: Files, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ MIB = 1024 * 1024
 NOTHING = hashlib.sha256(b"").hexdigest()
 UUIDS = {"ext4": "6a6e0a51-3f0e-4bb7-9d43-0f0f2c6f0a01", "swap": "6a6e0a51-3f0e-4bb7-9d43-0f0f2c6f0a02"}
 _MAKE = {
-    "ext4": ["mkfs.ext4", "-q", "-F", "-U", UUIDS["ext4"]],
+    "ext4": ["mkfs.ext4", "-q", "-F", "-b", "4096", "-U", UUIDS["ext4"]],
     "xfs": ["mkfs.xfs", "-q", "-f", "-m", f"uuid={UUIDS['ext4']}"],
     "btrfs": ["mkfs.btrfs", "-q", "-f", "-U", UUIDS["ext4"]],
     "ntfs": ["mkfs.ntfs", "-q", "-F", "-f"],

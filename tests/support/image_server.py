@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from lab_tool.imaging.format.datagrams import Join
+
 _PIECE = 64 * 1024
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
@@ -30,7 +32,7 @@ _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 class ImageServer:
     """`order` and `signature` go to whoever claims. Faults: `away` answers nobody; with `cut_after` it goes away in the
     middle of a file after so many bytes; `spoil` changes what is sent; `waits` are so many answers "wait" before a PC
-    may fetch; `rate` is bytes a second; `on_request` is called with each path.
+    may fetch, `joins` streams that it hears of first; `rate` is bytes a second; `on_request` gets each path.
     """
 
     folder: Path
@@ -44,6 +46,7 @@ class ImageServer:
     waits: int = 0
     stop: bool = False
     full: bool = False
+    joins: list[Join] = field(default_factory=list)
     rate: float = 0
     reports: list[dict[str, Any]] = field(default_factory=list)
     tokens: set[str] = field(default_factory=set)
@@ -85,6 +88,8 @@ class ImageServer:
             self.reports.append(said)
             return 200, {"ok": True, "stop": self.stop}
         if path == "/api/next":
+            if self.joins:
+                return 200, {"do": "join", **self.joins.pop().answer()}
             self.waits -= 1
             return 200, {"do": "wait", "position": 1, "seconds": 0.01} if self.waits >= 0 else {"do": "fetch"}
         return 404, {"error": "no such thing"}
