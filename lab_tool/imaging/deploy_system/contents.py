@@ -105,11 +105,16 @@ LINKS = {
     },
 }
 # What programs read: sizes and features of new file systems, where libraries for character sets lie.
-SETTINGS = ("/etc/mke2fs.conf", "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules")
+SETTINGS = (
+    "/etc/mke2fs.conf",
+    "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules",
+    "/usr/lib/x86_64-linux-gnu/gconv/gconv-modules.d/gconv-modules-extra.conf",
+)
 # Loaded by name while a program runs, so that no list of what it is linked with shows them.
 LIBRARIES = (
     "/lib/x86_64-linux-gnu/libgcc_s.so.1",
-    # The character sets of a Windows registry.
+    # The character sets of a Windows registry; that of names on an EFI partition, for mtools.
+    "/usr/lib/x86_64-linux-gnu/gconv/IBM850.so",
     "/usr/lib/x86_64-linux-gnu/gconv/ISO8859-1.so",
     "/usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
 )
