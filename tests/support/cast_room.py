@@ -75,7 +75,9 @@ class CastRoom:
         argv += ["--receivers", str(receivers), "--rate", str(rate), "--patience", str(patience)]
         return self.program(self.network.server, "lab_tool.imaging.server.cast_send", *argv)
 
-    def pc(self, at: int, image: CastImage, join: Join, *, pause: float = 0, patience: float = 4) -> Running:
+    def pc(
+        self, at: int, image: CastImage, join: Join, *, pause: float = 0, patience: float = 4, unicast: bool = True
+    ) -> Running:
         """Start the PC of that number; its disk is the one that it had the last time."""
         node = self.network.pcs[at]
         disk = self.folder / f"disk{at}"
@@ -86,10 +88,10 @@ class CastRoom:
             "root": str(image.root),
             "cells": image.cells.digest,
             "disk": str(disk),
-            "interface": node.address,
+            "interface": "",
             "pause": str(pause),
             "patience": str(patience),
-            "url": f"http://{self.network.server.address}:{_HTTP}/packs/{image.pack.name}",
+            "url": f"http://{self.network.server.address}:{_HTTP}/packs/{image.pack.name}" if unicast else "",
         }
         running = self.program(node, "tests.support.cast_pc", json.dumps(told))
         running.disk = disk

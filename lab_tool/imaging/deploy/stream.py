@@ -59,9 +59,9 @@ class Heard:
 def receive(join: Join, image: str, sink: Sink, *, interface: str = "", patience: float = 15.0) -> Heard:
     """Hear the stream until it ends, is silent for `patience` seconds, or drops this PC.
 
-    `image` is the one of the signed order. `interface` is the address of the network card, empty for the one that
-    routing chooses. Raises `FormatError`, with nothing offered, for an invitation to another image and for a group on
-    which another image is all that is heard.
+    `image` is the one of the signed order. `interface` is the address of the network card, empty for all of them.
+    Raises `FormatError`, with nothing offered, for an invitation to another image and for a group on which another
+    image is all that is heard.
     """
     if join.image != image:
         raise FormatError(f"an invitation to the image {join.image[:12]}, and not to {image[:12]}")
@@ -199,8 +199,7 @@ class _Channel:
                 self._socket.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
             self._socket.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
             self._socket.bind((join.group, join.port))
-            member = socket.inet_aton(join.group) + socket.inet_aton(interface or "0.0.0.0")
-            self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            self._become_member(socket.inet_aton(join.group), interface)
         except OSError:
             self.close()
             raise
@@ -210,6 +209,23 @@ class _Channel:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _become_member(self, group: bytes, interface: str) -> None:
+        """Of the group, by that card or by all of them: a network without a router has no route to any group."""
+        if interface:
+            members = [group + socket.inet_aton(interface)]
+        else:
+            members = [group + bytes(4) + struct.pack("=i", at) for at, name in socket.if_nameindex() if name != "lo"]
+        refused = OSError("there is no network card")
+        joined = False
+        for member in members:
+            try:
+                self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+                joined = True
+            except OSError as error:
+                refused = error
+        if not joined:
+            raise refused
 
     def close(self) -> None:
         """Close both."""
