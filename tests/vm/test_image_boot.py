@@ -118,6 +118,19 @@ def test_a_stick_does_the_same_where_the_firmware_can_t(
     assert server.asked("/api/claim")[0]["body"]["mac"] == pc.mac
 
 
+def test_what_is_not_signed_does_not_start_under_secure_boot(
+    new_pc: NewPc, server: BootServer, store: tuple[Path, str]
+) -> None:
+    stick = server.folder / "stick.img"
+    make_stick(store[0], store[1], stick, server=server.url)
+    unsigned = store[0] / "deploy" / store[1] / "boot-area/BOOTX64.EFI"
+    run("mcopy", "-o", "-i", f"{stick}@@{2 << 20}", unsigned, "::/EFI/BOOT/BOOTX64.EFI")
+    pc = new_pc("uefi-secure")
+    pc.start(stick=stick)
+    pc.wait_for("Access Denied")
+    assert "LAB:" not in pc.console
+
+
 def test_a_stick_that_is_older_than_the_order_says_so(
     new_pc: NewPc, server: BootServer, store: tuple[Path, str]
 ) -> None:
