@@ -71,7 +71,7 @@ class VirtualPc:
         self.starts += 1
         self._cable(connected=network)
         argv = ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net={NETNS / self.place.room.name}"]
-        argv += ["qemu-system-x86_64", *self._options(stick)]
+        argv += ["qemu-system-x86_64", *self._options(stick, network=network)]
         with (self.folder / "qemu.log").open("ab") as log:
             self._qemu = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -144,7 +144,7 @@ class VirtualPc:
             run("ip", "-n", room, "link", "set", self._tap, "mtu", str(MTU), "master", "br0")
         self.plug(connected=connected)
 
-    def _options(self, stick: Path | None) -> list[str]:
+    def _options(self, stick: Path | None, *, network: bool) -> list[str]:
         options = {
             "-accel": "tcg,thread=multi,tb-size=256",
             "-machine": "q35,smm=on" if self.firmware == "uefi-secure" else "q35",
@@ -159,9 +159,11 @@ class VirtualPc:
         }
         # Real BIOS firmware brings a network loader of its own; here it is iPXE. UEFI has one built in.
         loader = "" if self.firmware == "bios" else ",romfile="
+        # Without a cable UEFI would ask four kinds of servers for minutes before it came to the disk.
+        order = ",bootindex=1" if network else ""
         devices = [
             "virtio-rng-pci",
-            f"{self.card},netdev=cable,mac={self.mac},bootindex=1{loader}",
+            f"{self.card},netdev=cable,mac={self.mac}{order}{loader}",
             "virtio-blk-pci,drive=disk,bootindex=2",
         ]
         drives = [f"if=none,id=disk,file={self.disk},format=qcow2,cache=unsafe,discard=unmap"]
