@@ -58,8 +58,8 @@ def _join(image: CastImage) -> Join:
     return Join("0123456789abcdef", "239.255.70.1", 9100, image.id)
 
 
-def _all(room: CastRoom, image: CastImage, count: int = 4) -> list[Running]:
-    return [room.pc(at, image, _join(image)) for at in range(count)]
+def _all(room: CastRoom, image: CastImage, count: int = 4, patience: float = 60) -> list[Running]:
+    return [room.pc(at, image, _join(image), patience=patience) for at in range(count)]
 
 
 def test_four_pcs_hear_it_whole(room: CastRoom, image: CastImage) -> None:
@@ -134,11 +134,11 @@ def test_a_pc_that_dies_hears_the_rest_when_it_is_back_and_fetches_what_it_misse
     room: CastRoom, image: CastImage
 ) -> None:
     pcs = _all(room, image)
-    sender = room.send(image, _join(image), 4, rate=25)
+    sender = room.send(image, _join(image), 4, rate=25, patience=30)
     until(lambda: pcs[0].heard > 10)
     pcs[0].signal(signal.SIGKILL)
     until(lambda: pcs[1].heard > pcs[0].heard + 5)
-    back = room.pc(0, image, _join(image))
+    (back,) = room.late(sender, image, _join(image), 0)
     said = [back.end(), *(pc.end() for pc in pcs[1:])]
     assert said[0]["already"] > 10
     assert said[0]["heard"] > 0
@@ -150,9 +150,9 @@ def test_a_pc_that_dies_hears_the_rest_when_it_is_back_and_fetches_what_it_misse
 
 def test_who_comes_late_hears_the_rest_and_fetches_the_beginning(room: CastRoom, image: CastImage) -> None:
     pcs = _all(room, image, 3)
-    sender = room.send(image, _join(image), 3, rate=25)
+    sender = room.send(image, _join(image), 3, rate=25, patience=30)
     until(lambda: pcs[0].heard > CELLS // 3)
-    late = room.pc(3, image, _join(image))
+    (late,) = room.late(sender, image, _join(image), 3)
     said = late.end()
     assert said["heard"] > 0
     assert said["fetched"] > CELLS // 3
@@ -164,9 +164,9 @@ def test_who_comes_late_hears_the_rest_and_fetches_the_beginning(room: CastRoom,
 
 def test_two_who_come_late_hear_the_beginning_afterwards(room: CastRoom, image: CastImage) -> None:
     pcs = _all(room, image, 2)
-    sender = room.send(image, _join(image), 2, rate=25)
+    sender = room.send(image, _join(image), 2, rate=25, patience=30)
     until(lambda: pcs[0].heard > CELLS // 4)
-    late = [room.pc(2, image, _join(image)), room.pc(3, image, _join(image))]
+    late = room.late(sender, image, _join(image), 2, 3)
     said = [pc.end() for pc in (*pcs, *late)]
     assert sum(one["fetched"] for one in said[:2]) == 0
     # The one that began earlier of the two is whole earlier; the last few cells of the other come by unicast.
@@ -220,7 +220,7 @@ def test_a_pc_on_a_broken_cable_is_left_to_unicast(room: CastRoom, image: CastIm
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_when_the_sender_dies_everybody_goes_on_by_unicast(room: CastRoom, image: CastImage, number: int) -> None:
-    pcs = _all(room, image)
+    pcs = _all(room, image, patience=4)
     sender = room.send(image, _join(image), 4, rate=25)
     until(lambda: all(pc.heard > 10 for pc in pcs))
     sender.signal(number)

@@ -77,6 +77,7 @@ def main(told: dict[str, str]) -> int:
     before = len(disk.wants)
     join = Join(told["stream"], told["group"], int(told["port"]), told["invited"])
     refused = ""
+    Path(told["disk"]).with_suffix(".ready").touch()
     begin = time.monotonic()
     try:
         heard = receive(join, told["image"], disk, interface=told["interface"], patience=float(told["patience"]))

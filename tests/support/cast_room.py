@@ -21,6 +21,8 @@ from tests.support.cast_network import CastNetwork, Node
 
 _LONGEST = 90
 _HTTP = 8080
+# From the last line before it to the open socket.
+_HEARS_WITHIN = 0.5
 
 
 @dataclass(slots=True)
@@ -96,6 +98,18 @@ class CastRoom:
         running = self.program(node, "tests.support.cast_pc", json.dumps(told))
         running.disk = disk
         return running
+
+    def late(self, sender: Running, image: CastImage, join: Join, *numbers: int) -> list[Running]:
+        """Start those PCs in mid-stream: the stream stands still until they hear it, however slow this machine is."""
+        sender.signal(signal.SIGSTOP)
+        notes = [self.folder / f"disk{at}.ready" for at in numbers]
+        for note in notes:
+            note.unlink(missing_ok=True)
+        pcs = [self.pc(at, image, join, patience=60) for at in numbers]
+        until(lambda: all(note.exists() for note in notes))
+        time.sleep(_HEARS_WITHIN)
+        sender.signal(signal.SIGCONT)
+        return pcs
 
     def serve(self, image: CastImage) -> None:
         """Let the server answer by unicast, too."""
