@@ -35,6 +35,7 @@ class BootServer:
     def __init__(self, at: HostPlace, clients: Iterable[HostPlace], site: Path, folder: Path) -> None:
         self.folder, self.at = folder, at
         self._clients = tuple(clients)
+        self._had = ""
         self._running: list[subprocess.Popen[bytes]] = []
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "asked").touch()
@@ -54,7 +55,8 @@ class BootServer:
 
     def offer(self, deploy: str) -> None:
         """Have PCs start this deploy system; the empty string is for their own disk."""
-        text = json.dumps({"deploy": deploy, "pin": self.pin, "address": str(self.at.address)})
+        self._had = deploy or self._had
+        text = json.dumps({"deploy": deploy, "had": self._had, "pin": self.pin, "address": str(self.at.address)})
         (self.folder / "offer").write_text(text, encoding="ascii")
 
     def asked(self, path: str) -> list[dict[str, Any]]:
@@ -110,7 +112,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         elif name != self.path and offer["deploy"]:
             self._say(200, _script(offer, name.replace("-", "").lower()))
         elif name != self.path:
-            self._say(200, "#!ipxe\niseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit\n")
+            self._say(200, _local(offer))
         else:
             super().do_GET()
 
@@ -132,6 +134,12 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _local(offer: dict[str, str]) -> str:
+    starter = f"http://{offer['address']}/deploy/{offer['had']}/boot-area/local.efi"
+    bios = "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\n"
+    return f"#!ipxe\n{bios}chain {starter}\n"
 
 
 def _script(offer: dict[str, str], digits: str) -> str:

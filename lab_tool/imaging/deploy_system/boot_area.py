@@ -32,12 +32,25 @@ _COMMANDS = (
     *("reboot", "regexp", "search", "search_fs_file", "search_fs_uuid", "search_label", "serial", "sleep", "terminal"),
     *("test", "true", "xfs"),
 )
+# For a PC that asked the network and is to start from its disk: iPXE's own way back to UEFI hangs on some firmware.
+LOCAL = "local.efi"
+_LOCAL_COMMANDS = (
+    *("all_video", "boot", "chain", "echo", "fat", "minicmd", "normal", "part_gpt", "part_msdos", "search"),
+    *("search_fs_file", "search_label", "sleep", "test", "true"),
+)
+# Ours first; then whatever else a PC had before it was imaged.
+_STARTERS = (
+    "/EFI/Microsoft/Boot/bootmgfw.efi",
+    "/EFI/debian/shimx64.efi",
+    "/EFI/ubuntu/shimx64.efi",
+    "/EFI/BOOT/BOOTX64.EFI",
+)
 _COMMANDS_BIOS = ("biosdisk", "ntldr", "vga")
 _COMMANDS_UEFI = ("efi_gop", "efi_uga", "efifwsetup")
 
 
 def files(unpacked: Unpacked, work: Path, label: str = LABEL) -> dict[str, bytes]:
-    """`boot.img` (440 bytes for the first sector), `core.img` (for sector `CORE_SECTOR`), `BOOTX64.EFI`, `SIGNED`."""
+    """`boot.img` (440 bytes for the first sector), `core.img` (for `CORE_SECTOR`), `BOOTX64.EFI`, `LOCAL`, `SIGNED`."""
     config = work / "early.cfg"
     config.write_text(_early(label), encoding="ascii")
     made = {}
@@ -51,6 +64,7 @@ def files(unpacked: Unpacked, work: Path, label: str = LABEL) -> dict[str, bytes
         made[name] = (work / name).read_bytes()
     boot = unpacked.file("/usr/lib/grub/i386-pc/boot.img").read_bytes()
     own = {"boot.img": _boot_code(boot), "core.img": _core(made["core.img"]), "BOOTX64.EFI": made["BOOTX64.EFI"]}
+    own[LOCAL] = _local(unpacked, work, label)
     return own | {name: unpacked.file(path).read_bytes() for name, path in SIGNED.items()}
 
 
@@ -61,6 +75,22 @@ def _early(label: str) -> str:
         f'search --no-floppy --label --set=root --hint="$disk,gpt2" --hint="$disk,gpt1" {label}\n'
         "set prefix=($root)/grub\n"
     )
+
+
+def _local(unpacked: Unpacked, work: Path, label: str) -> bytes:
+    """A program for UEFI that starts what is on a disk of the PC, and gives up where nothing is."""
+    config, out = work / "local.cfg", work / LOCAL
+    ours = f"search --no-floppy --label --set=found {label}\n" + _chain("/EFI/BOOT/BOOTX64.EFI")
+    others = "".join(f"search --no-floppy --file --set=found {path}\n{_chain(path)}" for path in _STARTERS)
+    config.write_text(f'{ours}{others}echo "No system was found on the disks of this PC."\nsleep 10\nexit\n', "ascii")
+    kind, modules = "x86_64-efi", unpacked.file("/usr/lib/grub/x86_64-efi")
+    how = ("-O", kind, "-d", str(modules), "-c", str(config), "-p", "/none", "-o", str(out))
+    unpacked.run("/usr/bin/grub-mkimage", *how, *_LOCAL_COMMANDS)
+    return out.read_bytes()
+
+
+def _chain(path: str) -> str:
+    return f'if [ -n "$found" ]; then\n  chainloader ($found){path}\n  boot\nfi\nunset found\n'
 
 
 def _boot_code(image: bytes) -> bytes:

@@ -56,9 +56,9 @@ class Personal:
 @dataclass(frozen=True, slots=True)
 class Order:
     """`disk` is empty where the PC has one disk only, else its path or name below `/dev/disk/by-id`. `data` is the
-    least size of a partition whose content survives, `cache` that of one that keeps a copy of the images; bytes, 0 for none.
-    `deploy` is the id of the deploy system that is to do it. The action `capture` sends the disk's system as it is
-    and changes nothing.
+    least size of a partition whose content survives, `cache` that of one that keeps a copy of the images; bytes, 0 for
+    none. `deploy` is the id of the deploy system that is to do it. The action `capture` sends the disk's system as it
+    is and changes nothing.
     """
 
     id: str

@@ -7,7 +7,9 @@ import re
 from lab_tool.imaging.server.settings import ServerSettings
 
 _FORMS = re.compile(r"(?:[0-9a-f]{12}|(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2})")
-_LOCAL = "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\nexit\n"
+_BIOS = "iseq ${platform} pcbios && sanboot --no-describe --drive 0x80 ||\n"
+# Out of the boot area of a deploy system: iPXE's own way back to UEFI hangs on some firmware.
+_STARTER = "boot-area/local.efi"
 
 
 def mac_of(name: str) -> str:
@@ -21,12 +23,20 @@ def mac_of(name: str) -> str:
 
 def first(settings: ServerSettings) -> str:
     """The script that is the same for all: fetch one's own; who gets none starts from its disk."""
-    return f"#!ipxe\nchain --replace http://{settings.address}/boot/${{netX/mac:hexhyp}}.ipxe ||\n{_LOCAL}"
+    return f"#!ipxe\nchain --replace http://{settings.address}/boot/${{netX/mac:hexhyp}}.ipxe ||\n{_local(settings)}"
 
 
-def local() -> str:
+def local(settings: ServerSettings) -> str:
     """Start from the disk."""
-    return "#!ipxe\n" + _LOCAL
+    return "#!ipxe\n" + _local(settings)
+
+
+def _local(settings: ServerSettings) -> str:
+    starters = sorted((settings.served / "deploy").glob(f"*/{_STARTER}"), key=lambda path: path.stat().st_mtime)
+    if not starters:
+        return f"{_BIOS}exit\n"
+    path = starters[-1].relative_to(settings.served).as_posix()
+    return f"{_BIOS}iseq ${{platform}} efi && chain http://{settings.address}/{path} ||\nexit\n"
 
 
 def arguments(settings: ServerSettings, mac: str, token: str) -> str:

@@ -54,7 +54,7 @@ class ForPcs:
         """The script of one PC, with a new token where there is an order for it."""
         record, line = self._order_for(request)
         if record is None:
-            return script(boot.local())
+            return script(boot.local(self._office.settings))
         return script(boot.deploy(self._office.settings, self._office.book.order(record.id).deploy, line))
 
     async def arguments(self, request: web.Request) -> web.Response:
