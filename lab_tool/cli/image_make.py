@@ -10,7 +10,7 @@ import click
 
 from lab_tool.cli.image_common import as_json, bytes_done, desk, key_option, size
 from lab_tool.cli.output import Output, output_options
-from lab_tool.errors import LabError, UsageError
+from lab_tool.errors import UsageError
 from lab_tool.log.text import plain
 
 if TYPE_CHECKING:
@@ -110,13 +110,16 @@ def import_(
 def capture(
     host: str, name: str, title: str, changes: str, parent: str, fresh: bool, key: Path | None, out: Output
 ) -> None:
-    """Make an image of the system on HOST, which restarts into the deploy system for it. Its disk is only read.
+    """Make an image of what HOST sent when it was captured last. HOST itself is not asked.
+
+    To read its disk is a change of the machine: the verb image_capture, approved and run like any other.
 
     \b
     Examples:
+      lab change request image_capture --host a301-01 --why "Reference PC of November"
       lab image capture a301-01 --name debian-lab --changes "With the new geometry program"
     """
-    from lab_tool.imaging.build import api
+    from lab_tool.imaging.orders.capture import captured
     from lab_tool.imaging.store.record import MAKERS, require_may
     from lab_tool.school.select import select_hosts
 
@@ -124,11 +127,8 @@ def capture(
     (seat,) = select_hosts(here.school, (), (host,))
     require_may(here, MAKERS, [seat.room])
     came_from = _parent(store, name, parent, fresh)
-    tell = _phases(out)
-    folder = _received(here, seat, _line(changes), tell)
-    with api.intake(
-        here.settings, folder, name, title=title, changes=changes, parent=came_from, progress=tell
-    ) as draft:
+    line, tell = _line(changes), _phases(out)
+    with captured(here.settings, seat.name, name, title=title, changes=line, parent=came_from, progress=tell) as draft:
         _finish(here, draft, out, seat)
 
 
@@ -157,20 +157,6 @@ def _parent(store: Store, name: str, parent: str, fresh: bool) -> str:
     if parent:
         return store.find(parent).id
     return next((one.id for one in reversed(store.images()) if one.manifest.name == name), "")
-
-
-def _received(here: Desk, seat: Host, why: str, tell: Callable[[str], None]) -> Path:
-    """The folder in which the PC's partitions arrived."""
-    import importlib
-
-    try:
-        orders = importlib.import_module("lab_tool.imaging.orders.capture")
-    except ModuleNotFoundError as error:
-        raise LabError(
-            "a PC can't be asked for its system yet; import its disk", next_command="lab image import"
-        ) from (error)
-    folder: Path = orders.capture(here, seat, why, progress=tell)
-    return folder
 
 
 def _phases(out: Output) -> Callable[[str], None]:

@@ -20,15 +20,8 @@ _LONGEST_TABLE = 1 << 20
 
 def read_received(folder: Path, work: Path, progress: Callable[[str], None]) -> list[Piece]:
     """The partitions that may belong to an image, in files in `work`. Raises `LabError`: damaged, or not all of it."""
-    table = folder / "table.json"
     try:
-        fields = read_json(table.read_bytes(), "the table", _LONGEST_TABLE)
-        if fields.number("v") != 1:
-            raise FormatError("a table of a version that is not known here")
-        fields.number("disk")
-        fields.number("sector")
-        entries = fields.each("partitions", _entry)
-        fields.end()
+        entries = read_table((folder / "table.json").read_bytes())
         cells = _Received(folder)
         pieces = []
         for piece, listed in entries:
@@ -46,6 +39,21 @@ def read_received(folder: Path, work: Path, progress: Callable[[str], None]) -> 
         what = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise LabError(f"what the PC sent is not whole: {what}", where=str(folder)) from error
     return pieces
+
+
+def read_table(data: bytes) -> tuple[tuple[Piece, str], ...]:
+    """Each partition that the table names, with the SHA-256 of its list of cells (empty: not sent).
+
+    Raises `FormatError`.
+    """
+    fields = read_json(data, "the table", _LONGEST_TABLE)
+    if fields.number("v") != 1:
+        raise FormatError("a table of a version that is not known here")
+    fields.number("disk")
+    fields.number("sector")
+    entries = fields.each("partitions", _entry)
+    fields.end()
+    return entries
 
 
 def _entry(fields: Fields) -> tuple[Piece, str]:

@@ -57,7 +57,7 @@ def make_order(wanted: Wanted, images: dict[str, Manifest], keys: tuple[str, ...
         host=wanted.host,
         room=wanted.room,
         mac=wanted.mac,
-        action="image",
+        action=wanted.action,
         issued="",
         run=occasion.run,
         change=occasion.change,

@@ -13,7 +13,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`systems` are names of images, the first one starts; `versions` says which id of each. Sizes in bytes."""
+    """`systems` are names of images, the first one starts; `versions` says which id of each. Sizes in bytes.
+
+    To capture a PC (`action`) no image is needed, and nothing of what makes a PC this PC.
+    """
 
     host: str
     room: str
@@ -30,6 +33,7 @@ class Wanted:
     disk: str
     data: int
     cache: int
+    action: str = "image"
 
     @classmethod
     def read(cls, host: str, variables: Mapping[str, Any], inputs: Mapping[str, Any]) -> Wanted:
@@ -38,16 +42,8 @@ class Wanted:
         mac, address = str(variables.get("lab_mac", "")), str(variables.get("ansible_host", ""))
         if not mac:
             raise UsageError(f"{host} has no MAC address: it can't be told from other PCs", where=where)
-        systems = tuple(str(name) for name in inputs["systems"])
-        versions = {str(name): str(image) for name, image in inputs["versions"].items()}
-        if not systems:
-            raise UsageError(f"no image is named for {host}", next_command="see image_systems in roles/image/README.md")
-        unknown = [name for name in systems if name not in versions]
-        if unknown:
-            raise UsageError(
-                f"no version of {', '.join(unknown)} is promoted for {host}",
-                next_command=f"lab image promote {unknown[0]}/VERSION --ring all --why ...",
-            )
+        action = str(inputs.get("action") or "image")
+        systems, versions = _images(host, inputs) if action == "image" else ((), {})
         if not inputs["deploy"]:
             raise UsageError("no deploy system is named", next_command="lab image deploy-system build")
         return cls(
@@ -58,12 +54,27 @@ class Wanted:
             systems=systems,
             versions=versions,
             deploy=str(inputs["deploy"]),
-            prefix=int(inputs["prefix"]),
-            gateway=str(inputs["gateway"]),
-            dns=tuple(str(server) for server in inputs["dns"]),
+            prefix=int(inputs.get("prefix") or 0),
+            gateway=str(inputs.get("gateway") or ""),
+            dns=tuple(str(server) for server in inputs.get("dns") or ()),
             account=str(variables.get("ansible_user", "lab-admin")),
             time_zone=str(variables.get("lab_time_zone", "UTC")),
             disk=str(inputs["disk"]),
-            data=int(inputs["data_mib"]) * MIB,
-            cache=int(inputs["cache_mib"]) * MIB,
+            data=int(inputs.get("data_mib") or 0) * MIB,
+            cache=int(inputs.get("cache_mib") or 0) * MIB,
+            action=action,
         )
+
+
+def _images(host: str, inputs: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
+    systems = tuple(str(name) for name in inputs["systems"])
+    versions = {str(name): str(image) for name, image in inputs["versions"].items()}
+    if not systems:
+        raise UsageError(f"no image is named for {host}", next_command="see image_systems in roles/image/README.md")
+    unknown = [name for name in systems if name not in versions]
+    if unknown:
+        raise UsageError(
+            f"no version of {', '.join(unknown)} is promoted for {host}",
+            next_command=f"lab image promote {unknown[0]}/VERSION --ring all --why ...",
+        )
+    return systems, versions

@@ -27,11 +27,12 @@ options:
   server: {description: Name of the image server in the inventory.}
   address: {description: Its address.}
   order: {description: The order's id.}
+  action: {description: "What was ordered: C(image), or C(capture), after which the PC has the host keys it had."}
   asks: {description: Seconds until the PC must have asked.}
   silent: {description: Seconds that it may say nothing.}
 """
 # What the PC read back, as far as it is kept.
-KEPT = ("cells_sha256", "fetched_bytes", "written_bytes", "compared_bytes", "seconds")
+KEPT = ("cells_sha256", "fetched_bytes", "written_bytes", "compared_bytes", "sent_bytes", "seconds")
 
 
 class ActionModule(ActionBase):
@@ -46,18 +47,24 @@ class ActionModule(ActionBase):
         settings, inputs = Settings.from_environment(os.environ), self._task.args
         order, variables = str(inputs["order"]), task_vars or {}
         host = str(variables["inventory_hostname"])
+        done = "captured" if inputs.get("action") == "capture" else "imaged"
         try:
             server = ImageServer.known(settings, str(inputs["server"]), str(inputs["address"]))
             standing = self._end(server, order, host)
             if standing.state != "imaged":
                 said = str(standing.report.get("message") or "it told no reason")
                 why = said if standing.state == "failed" else f"its order was {standing.state or 'lost'} on the server"
-                return {**result, "failed": True, "msg": f"not imaged: {why}"}
+                return {**result, "failed": True, "msg": f"not {done}: {why}"}
             keys = [str(line) for line in standing.result.get("host_keys") or ()]
-            replace_host_keys(settings, (host, str(variables["ansible_host"])), keys)
+            if done == "imaged":
+                replace_host_keys(settings, (host, str(variables["ansible_host"])), keys)
         except GaveUpError as error:
-            server.command("withdraw", [order], utc_now)
-            return {**result, "failed" if error.asked else "unreachable": True, "msg": str(error)}
+            told = str(error)
+            try:
+                server.command("withdraw", [order], utc_now)
+            except LabError as silent:
+                told += f"; its order {order} could not be taken back and holds until its end: {silent}"
+            return {**result, "failed" if error.asked else "unreachable": True, "msg": told}
         except LabError as error:
             return {**result, "failed": True, "msg": str(error)}
         read_back = {name: standing.result[name] for name in KEPT if name in standing.result}
