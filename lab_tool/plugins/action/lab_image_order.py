@@ -29,6 +29,7 @@ description:
 options:
   server: {description: Name of the image server in the inventory.}
   address: {description: Its address.}
+  action: {description: "C(image), or C(capture) to have its disk read; then no images are named."}
   systems: {description: Names of images; the first one starts.}
   versions: {description: Which image id is meant by each name.}
   deploy: {description: Id of the deploy system.}
@@ -67,11 +68,12 @@ class ActionModule(ActionBase):
         images = load_images(settings, wanted.systems, wanted.versions)
         told = {
             "images": [f"{name}/{manifest.version} {manifest.id}" for name, manifest in images.items()],
-            "image": images[wanted.systems[0]].id,
+            "image": images[wanted.systems[0]].id if images else "",
             "pc": wanted.address,
         }
         if self._task.check_mode:
-            return {"changed": True, "order": "", "state": "", "msg": f"would become {told['images'][0]}", **told}
+            would = f"would become {told['images'][0]}" if images else "would be captured"
+            return {"changed": True, "order": "", "state": "", "msg": would, **told}
         server = ImageServer.known(settings, str(inputs["server"]), str(inputs["address"]))
         keys = (signature.public_line(settings.keys / "ssh"),)
         run, change = _beginning(settings)
