@@ -103,7 +103,7 @@ def make_plan(
     if not working:
         raise UsageError(f"nothing to do: all of {', '.join(sorted(asked))} is out of order")
     rooms = tuple(sorted({host.room for host in asked.values()}))
-    known = policies(settings, working)
+    known = policies(settings, working, VERBS[verb].gathers)
     seen = versions(settings.project)
     return Plan(
         verb=verb,

@@ -30,13 +30,19 @@ class HostPolicy:
     digest: str
 
 
-def policies(settings: Settings, hosts: tuple[str, ...]) -> dict[str, HostPolicy]:
-    """The policy of each host, from one call of `ansible-inventory`.
+def policies(settings: Settings, hosts: tuple[str, ...], gathers: tuple[str, ...] = ()) -> dict[str, HostPolicy]:
+    """The policy of each host, from one call of `ansible-inventory`; what it `gathers` are variables of all others.
 
     Raises `LabError` when Ansible can't read the inventory, `UsageError` when it does not know a host.
     """
     variables = _known_variables(settings, hosts)
-    return {host: _policy(variables[host]) for host in hosts}
+    gathered = {
+        host: found
+        for host, known in variables.items()
+        if (found := {name: known[name] for name in gathers if name in known})
+    }
+    more = {"lab_gathered": gathered} if gathers else {}
+    return {host: _policy({**variables[host], **more}) for host in hosts}
 
 
 def variables_of(settings: Settings, hosts: tuple[str, ...]) -> dict[str, dict[str, Any]]:

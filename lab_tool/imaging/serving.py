@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lab_tool.errors import LabError
-from lab_tool.imaging.store.deploy_systems import faults_of, find_deploy_system
+from lab_tool.imaging.store.deploy_systems import require_built
 from lab_tool.imaging.store.store import Store, StoredImage
+from lab_tool.settings import Settings
 
 VERIFY = "lab image verify"
 
@@ -40,13 +41,9 @@ def files_of_image(store: Store, one: StoredImage) -> list[ServedFile]:
     return [*found, _hashed(root, f"{folder}/manifest.sig"), _named(root, f"{folder}/manifest.json", one.id)]
 
 
-def files_of_deploy_system(root: Path, deploy: str) -> list[ServedFile]:
+def files_of_deploy_system(settings: Settings, deploy: str) -> list[ServedFile]:
     """The description last. Raises `LabError`."""
-    one = find_deploy_system(root, deploy)
-    faults = faults_of(root, one)
-    if one.id != deploy or faults:
-        what = f"the deploy system {deploy[:12]} is damaged: {', '.join(faults)}"
-        raise LabError(what if faults else f"there is no deploy system {deploy}", next_command=VERIFY)
+    root, one = settings.images, require_built(settings, deploy)
     names = sorted(one.files, key=lambda name: (name == "deploy.json", name))
     return [_hashed(root, f"deploy/{one.id}/{name}") for name in names]
 

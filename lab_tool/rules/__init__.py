@@ -17,7 +17,8 @@ class Verb:
     none. `until` is the input that takes the end of the window (UTC, seconds), or empty. `evidence` names the verbs
     whose outcome has to be read back from a host. `owner` is the input that names a machine whose data is brought to
     another, or empty. One that only `reads` is run in check mode and nowhere else. `brings` names files and folders of
-    the project, outside of roles and plugins, that are brought to a host or act for it.
+    the project, outside of roles and plugins, that are brought to a host or act for it; `gathers` variables that it
+    reads of all machines of the inventory, so that an approval is bound to them too.
     """
 
     id: str
@@ -32,6 +33,7 @@ class Verb:
     owner: str
     reads: bool
     brings: tuple[str, ...] = ()
+    gathers: tuple[str, ...] = ()
 
 
 def _load_verbs() -> dict[str, Verb]:
@@ -49,6 +51,7 @@ def _load_verbs() -> dict[str, Verb]:
             owner=fields.get("owner", ""),
             reads=fields.get("reads", False),
             brings=tuple(fields.get("brings", ())),
+            gathers=tuple(fields.get("gathers", ())),
         )
         for name, fields in read("verbs.yml").items()
     }

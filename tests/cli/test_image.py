@@ -19,6 +19,7 @@ from lab_tool.core.orders import Desk
 from lab_tool.imaging.build import api
 from lab_tool.imaging.format.manifest import NAMESPACE
 from lab_tool.imaging.store import promote as core
+from lab_tool.imaging.store import promotions
 from lab_tool.imaging.store.draft import Draft, DraftPartition
 from lab_tool.imaging.store.retire import remove
 from lab_tool.imaging.store.store import Store, StoredImage
@@ -176,7 +177,7 @@ def test_the_way_of_a_version(school: SmallSchool) -> None:
     for entry in entries(school, "image.promoted"):
         keys = [(entry.actor, Key(entry.body["key"], None, None))]
         intent, armored = dump(entry.body["intent"]), entry.body["signature"]
-        assert signature.signer_of(intent, armored, core.NAMESPACE, keys, utc_now()) == entry.actor
+        assert signature.signer_of(intent, armored, promotions.NAMESPACE, keys, utc_now()) == entry.actor
 
 
 @pytest.mark.parametrize(

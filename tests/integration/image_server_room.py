@@ -20,7 +20,9 @@ from lab_tool.imaging.format.order import Order, OrderedSystem, Personal
 from lab_tool.imaging.orders.control_key import make_control_key
 from lab_tool.imaging.orders.server import ImageServer
 from lab_tool.imaging.pinned import Pinned
+from lab_tool.imaging.store.deploy_systems import find_deploy_system, record_built
 from lab_tool.imaging.store.draft import Draft, DraftPartition
+from lab_tool.imaging.store.promote import promote
 from lab_tool.imaging.store.record import add_image
 from lab_tool.imaging.store.store import Store, StoredImage
 from lab_tool.log.query import Query, find
@@ -28,7 +30,7 @@ from lab_tool.school.load import load_school
 from lab_tool.settings import PROJECT, Settings
 from tests.integration.conftest import LabRoom
 from tests.integration.patch_room import Result
-from tests.support.school import TECHNICIAN
+from tests.support.school import DIRECTOR, TECHNICIAN
 from tests.testbed.programs import run
 from tests.testbed.room import TestHost
 
@@ -52,7 +54,7 @@ class ImageServerRoom:
         self.pin = ""
 
     def add_image(self, seed: int, mebibytes: int = 3) -> StoredImage:
-        """A next version of `debian-lab` in the store, made by the technician, and what PCs are to have from now on."""
+        """A next version of `debian-lab` in the store, made by the technician, promoted by the director."""
         device = self.lab.school.folder / "device"
         device.write_bytes(random.Random(seed).randbytes(mebibytes * MIB))
         draft = Draft(
@@ -60,11 +62,14 @@ class ImageServerRoom:
             partitions=(DraftPartition("system", "ext4", mebibytes * MIB, device=device),),
             contents={"packages": {}, "files": {}},
         )  # fmt: skip
-        school = load_school(self.settings.inventory)
-        desk = Desk(self.settings, school, self.lab.school.key(TECHNICIAN), utc_now)
-        added = add_image(desk, draft).image
-        self.versions = {"debian-lab": added.id}
+        added = add_image(self._desk(TECHNICIAN), draft).image
+        self.give(added.id)
         return added
+
+    def give(self, image: str) -> None:
+        """Promote a version of `debian-lab`: what PCs are to have from now on."""
+        promote(self._desk(DIRECTOR), image, "all", "Term starts", "a room for tests")
+        self.versions = {"debian-lab": image}
 
     def add_deploy_system(self) -> str:
         """Files in place of a deploy system, and what PCs are to start from now on."""
@@ -75,7 +80,11 @@ class ImageServerRoom:
         for name, data in DEPLOY_FILES.items():
             (folder / name).write_bytes(data)
         (folder / "deploy.json").write_bytes(dump({"id": self.deploy, **about}))
+        record_built(self._desk(TECHNICIAN), find_deploy_system(self.settings.images, self.deploy), {}, ())
         return self.deploy
+
+    def _desk(self, person: str) -> Desk:
+        return Desk(self.settings, load_school(self.settings.inventory), self.lab.school.key(person), utc_now)
 
     @property
     def store(self) -> Store:

@@ -233,16 +233,16 @@ class TestPublishing:
         assert server.play().outcome == "changed"
 
     def test_an_image_that_nobody_signed_is_not_published(self, server: ImageServerRoom) -> None:
-        good = dict(server.versions)
+        good = server.versions["debian-lab"]
         image = server.add_image(5)
         (server.settings.images / "images" / image.id / "manifest.sig").write_text("-----BEGIN SSH SIGNATURE-----\n")
         refused = server.play()
         assert (refused.outcome, "is not used" in refused.reason) == ("failed", True)
         assert not server.served(f"images/{image.id}").exists()
-        server.versions = good
+        server.give(good)
 
     def test_a_pack_that_is_damaged_in_the_store_never_gets_served(self, server: ImageServerRoom) -> None:
-        good = dict(server.versions)
+        good = server.versions["debian-lab"]
         pack = server.add_image(6).manifest.packs[0]
         path = server.store.pack_path(pack)
         path.chmod(0o600)
@@ -252,7 +252,7 @@ class TestPublishing:
         refused = server.play()
         assert (refused.outcome, "damaged in the store or on the way" in refused.reason) == ("failed", True)
         assert not server.served(f"packs/{pack}.pack").exists()
-        server.versions = good
+        server.give(good)
         assert server.play().outcome in ("ok", "changed")
 
 

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab_tool.canonical import Json
+from lab_tool.canonical import Json, dump
 from lab_tool.core.orders import Desk
-from lab_tool.errors import LabError, UsageError
+from lab_tool.core.people_watch import KIND as PEOPLE_KIND
+from lab_tool.errors import LabError, RefusedError, UsageError
 from lab_tool.imaging.format.fields import DIGEST
+from lab_tool.imaging.store.proof import why_unsigned
 from lab_tool.imaging.store.record import MAKERS, record_act, require_may, sign_act
 from lab_tool.log.entry import Entry
-from lab_tool.log.query import Query, find
+from lab_tool.log.query import Query, find, scan
+from lab_tool.school.load import load_school
 from lab_tool.school.problem import quote
 from lab_tool.settings import Settings
 
@@ -85,17 +88,47 @@ def require_may_build(desk: Desk) -> None:
 
 def record_built(desk: Desk, one: DeploySystem, pins: Mapping[str, str], firmware: tuple[str, ...]) -> Entry:
     """Write down which deploy system was built, by whom, and which servers it talks to."""
-    person = require_may(desk, MAKERS)
+    person, root = require_may(desk, MAKERS), desk.settings.images
     intent: dict[str, Json] = {
         "v": 1,
         "type": BUILT,
         "origin": desk.school.log.origin,
         "person": person.id,
         "deploy": one.id,
+        "description": _description(root, one.id),
         "pins": dict(pins),
         "firmware": list(firmware),
     }
     return record_act(desk, person, BUILT, intent, sign_act(desk, person, intent, NAMESPACE))
+
+
+def require_built(settings: Settings, deploy: str) -> DeploySystem:
+    """The deploy system of that id, if it is what somebody who may build one signed for. Raises `LabError`.
+
+    Its id tells what is in it, and its description the bytes that PCs load.
+    """
+    one = find_deploy_system(settings.images, deploy)
+    school, build = load_school(settings.inventory), "lab image deploy-system build"
+    if one.id != deploy:
+        raise UsageError(f"image_deploy_system takes the whole id: {one.id}", where="inventory/group_vars")
+    faults = faults_of(settings.images, one)
+    if faults:
+        raise LabError(f"the deploy system {deploy[:12]} is damaged: {', '.join(faults)}", next_command=build)
+    entries = scan(settings.log, Query(kinds=(BUILT, PEOPLE_KIND)))
+    people = [entry for entry in entries if entry.kind == PEOPLE_KIND]
+    for entry in entries:
+        intent, armored = entry.body.get("intent"), str(entry.body.get("signature"))
+        if entry.kind != BUILT or not isinstance(intent, dict) or intent.get("deploy") != deploy:
+            continue
+        if intent.get("description") == _description(settings.images, deploy) and not why_unsigned(
+            school, people, entry, dump(intent), armored, NAMESPACE
+        ):
+            return one
+    raise RefusedError(f"by the log nobody built the deploy system {deploy[:12]} as it is", next_command=build)
+
+
+def _description(root: Path, deploy: str) -> str:
+    return hashlib.sha256((root / "deploy" / deploy / "deploy.json").read_bytes()).hexdigest()
 
 
 def _read(folder: Path) -> DeploySystem:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab_tool.canonical import Json
-from lab_tool.core.gate import GrantName
+from lab_tool.clock import utc_text
 from lab_tool.core.orders import Desk
 from lab_tool.core.plain_text import reason
 from lab_tool.core.serial import one_at_a_time
 from lab_tool.errors import LabError, RefusedError, UsageError
+from lab_tool.imaging.store.promotions import NAMESPACE, PROMOTED, PROMOTERS, RETURNERS, Promotions
 from lab_tool.imaging.store.proof import Provenance
 from lab_tool.imaging.store.record import VERB, record_act, require_may, sign_act
-from lab_tool.imaging.store.rings import RINGS, Ring, Versions, read_versions, write_versions
+from lab_tool.imaging.store.rings import Ring, Versions, read_versions, write_versions
 from lab_tool.imaging.store.store import Store, StoredImage
-from lab_tool.log.entry import Entry
 from lab_tool.log.query import Query, scan
 from lab_tool.school.model import School
 from lab_tool.settings import Settings
-
-PROMOTED = "image.promoted"
-NAMESPACE = "lab-image-promote"
-PROMOTERS: Mapping[Ring, tuple[GrantName, ...]] = {"canary": ("request",), "all": ("approve",)}
-RETURNERS: Mapping[Ring, tuple[GrantName, ...]] = {"canary": ("request",), "all": ("approve", "emergency")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,7 @@ def rollback(desk: Desk, name: str, ring: Ring, why: str) -> Promoted:
     why = reason(why, "--why")
     person = require_may(desk, RETURNERS[ring], rooms_of(desk.school, ring))
     current = read_versions(desk.settings.inventory).of(ring).get(name, "")
-    had = history(desk.settings, name)[ring]
+    had = Promotions(desk.settings, desk.school).history(name)[ring]
     if not current or not had:
         raise UsageError(f"nothing of {name} was promoted to {ring}", next_command="lab image list")
     if had[-1] != current:
@@ -113,37 +108,13 @@ def canary_evidence(settings: Settings, school: School, image: str) -> dict[str,
     return found
 
 
-def history(settings: Settings, name: str) -> dict[Ring, list[str]]:
-    """By ring, the ids of what it had one after the other; what was gone back from is out. The last is the present."""
-    return _replay(scan(settings.log, Query(kinds=(PROMOTED,))), name)
-
-
-def _replay(entries: Iterable[Entry], name: str) -> dict[Ring, list[str]]:
-    had: dict[Ring, list[str]] = {ring: [] for ring in RINGS}
-    for entry in entries:
-        intent = entry.body.get("intent")
-        if not isinstance(intent, dict) or intent.get("name") != name or intent.get("ring") not in RINGS:
-            continue
-        image, ring = str(intent.get("image")), intent["ring"]
-        follows = not had["canary"] or had["canary"][-1:] == had["all"][-1:]
-        for each in RINGS:
-            if each != ring and not (ring == "all" and follows):
-                continue
-            if intent.get("rollback") is True and image in had[each]:
-                while had[each][-1] != image:
-                    had[each].pop()
-            elif had[each][-1:] != [image]:
-                had[each].append(image)
-    return had
-
-
 def _carry_out(
     desk: Desk, who: str, one: StoredImage, ring: Ring, why: str, back: bool, more: Mapping[str, Json]
 ) -> Promoted:
     before = read_versions(desk.settings.inventory)
     previous = before.of(ring).get(one.manifest.name, "")
     canaries = tuple(sorted(more["canaries"])) if isinstance(more["canaries"], dict) else ()
-    had = history(desk.settings, one.manifest.name)[ring]
+    had = Promotions(desk.settings, desk.school).history(one.manifest.name)[ring]
     if previous == one.id and had[-1:] == [one.id]:
         return Promoted(one.id, one.ref, ring, previous, back, None, canaries, ())
     intent: dict[str, Json] = {
@@ -158,6 +129,7 @@ def _carry_out(
         "previous": previous,
         "rollback": back,
         "person": who,
+        "at": utc_text(desk.clock()),
         "why": why,
         **more,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 from lab_tool.clock import parse_utc
@@ -18,6 +19,28 @@ from lab_tool.settings import Settings
 from lab_tool.signature import signer_of, valid_on
 
 ADDED = "image.added"
+
+
+def why_unsigned(
+    school: School, people: Sequence[Entry], entry: Entry, message: bytes, armored: str, namespace: str
+) -> str:
+    """Why `armored` is no signature over `message` by who wrote the entry, in words; empty when it is.
+
+    It has to have counted when it was made, by the log's entries about `people`, and to count now.
+    """
+    who, line = entry.actor, str(entry.body.get("key", ""))
+    person = school.people.get(who)
+    key = next((key for key in person.keys if bare(key.line) == bare(line)), None) if person else None
+    if key is None:
+        return f"it is signed with a key that is not {who}'s in inventory/people.yml"
+    moment = parse_utc(entry.time).astimezone(ZoneInfo(school.time_zone))
+    if not valid_on(key, moment.date()):
+        return f"it is signed with a key of {who} that did not count on {moment.date()}"
+    if not was_key_of(people, who, line, entry.seq):
+        return f"it is signed with a key that was not known to be {who}'s at that time"
+    if signer_of(message, armored, namespace, [(who, key)], moment) != who:
+        return f"its signature is not {who}'s"
+    return ""
 
 
 class Provenance:
@@ -42,21 +65,9 @@ class Provenance:
         who, entry = one.manifest.by, self._added.get(one.id)
         if entry is None:
             return "the log does not hold that it was added"
-        person = self._school.people.get(who)
-        if person is None or entry.actor != who:
+        if who not in self._school.people or entry.actor != who:
             return f"it says that {who or 'nobody'} made it, and the log or inventory/people.yml does not"
-        line = str(entry.body.get("key", ""))
-        key = next((key for key in person.keys if bare(key.line) == bare(line)), None)
-        if key is None:
-            return f"it is signed with a key that is not {who}'s in inventory/people.yml"
-        moment = parse_utc(entry.time).astimezone(ZoneInfo(self._school.time_zone))
-        if not valid_on(key, moment.date()):
-            return f"it is signed with a key of {who} that did not count on {moment.date()}"
-        if not was_key_of(self._people, who, line, entry.seq):
-            return f"it is signed with a key that was not known to be {who}'s at that time"
-        if signer_of(one.data, one.signature, NAMESPACE, [(who, key)], moment) != who:
-            return f"its signature is not {who}'s"
-        return ""
+        return why_unsigned(self._school, self._people, entry, one.data, one.signature, NAMESPACE)
 
     def require(self, one: StoredImage) -> Entry:
         """The entry that it was added by. Raises `RefusedError` unless all of it holds."""

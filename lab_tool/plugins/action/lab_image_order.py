@@ -16,6 +16,7 @@ from lab_tool.imaging.orders.images import load_images
 from lab_tool.imaging.orders.make import Occasion, make_order
 from lab_tool.imaging.orders.server import ImageServer, Standing
 from lab_tool.imaging.orders.wanted import Wanted
+from lab_tool.imaging.store.deploy_systems import require_built
 from lab_tool.log.query import Query, find
 from lab_tool.recording.live import Live
 from lab_tool.settings import Settings
@@ -65,7 +66,8 @@ class ActionModule(ActionBase):
         settings, inputs = Settings.from_environment(os.environ), self._task.args
         host = str(task_vars["inventory_hostname"])
         wanted = Wanted.read(host, task_vars, inputs)
-        images = load_images(settings, wanted.systems, wanted.versions)
+        images = load_images(settings, wanted.systems, wanted.versions, canary=bool(task_vars.get("lab_canary")))
+        require_built(settings, wanted.deploy)
         told = {
             "images": [f"{name}/{manifest.version} {manifest.id}" for name, manifest in images.items()],
             "image": images[wanted.systems[0]].id if images else "",

@@ -11,6 +11,7 @@ from ansible.plugins.action import ActionBase
 from lab_tool.errors import LabError
 from lab_tool.imaging.orders import control_key
 from lab_tool.imaging.serving import ServedFile, files_of_deploy_system, files_of_image
+from lab_tool.imaging.store.promotions import Promotions
 from lab_tool.imaging.store.proof import Provenance
 from lab_tool.imaging.store.store import Store
 from lab_tool.school.load import load_school
@@ -21,8 +22,9 @@ name: lab_image_server_wanted
 short_description: Which PCs an image server serves, and which files of the store they need
 description:
   - The PCs are those of the inventory that have a MAC and whose C(image_server) is this host, or is not said.
-  - The images are those that C(image_versions) names for their C(image_systems); of each, who made it is proved by the
-    log. The deploy systems are those that C(image_deploy_system) names for them, and C(deploy).
+  - The images are those that C(image_versions) names for their C(image_systems); of each, who made it and who
+    promoted it is proved by the log. The deploy systems are those that C(image_deploy_system) names for them, and
+    C(deploy); of each, who built it is proved.
 options:
   deploy: {description: Id of a deploy system that is served in any case; may be empty.}
 """
@@ -48,10 +50,13 @@ class ActionModule(ActionBase):
         server, hostvars = str(task_vars["inventory_hostname"]), task_vars["hostvars"]
         names = sorted(str(name) for name in task_vars["groups"]["all"] if str(name) != server)
         pcs = {name: pc for name in names if (pc := hostvars[name]).get("lab_mac") and _is_served(pc, server)}
-        images = {image for pc in pcs.values() for image in _images_of(pc)}
+        images: dict[str, set[bool]] = {}
+        for pc in pcs.values():
+            for image in _images_of(pc):
+                images.setdefault(image, set()).add(bool(pc.get("lab_canary")))
         deploys = {str(pc.get("image_deploy_system") or "") for pc in pcs.values()} | {str(self._task.args["deploy"])}
         deploys.discard("")
-        files, named = _files(settings, sorted(images), sorted(deploys))
+        files, named = _files(settings, images, sorted(deploys))
         return {
             "changed": False,
             "clients": [_client(name, pc) for name, pc in pcs.items()],
@@ -83,17 +88,21 @@ def _client(name: str, pc: Mapping[str, Any]) -> dict[str, str]:
     return {"name": name, "mac": str(pc["lab_mac"]).lower(), "address": address, "room": str(pc.get("lab_room") or "")}
 
 
-def _files(settings: Settings, images: list[str], deploys: list[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _files(
+    settings: Settings, images: Mapping[str, set[bool]], deploys: list[str]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """All files, each once; and what each image is called. Raises `LabError` where one is nobody's, or damaged."""
     store, named = Store(settings.images), {}
     found: dict[str, ServedFile] = {}
-    provenance = Provenance(settings, load_school(settings.inventory)) if images else None
-    for image in images:
+    school = load_school(settings.inventory)
+    provenance, promotions = Provenance(settings, school), Promotions(settings, school)
+    for image, rings in sorted(images.items()):
         one = store.find(image)
-        if provenance:
-            provenance.require(one)
+        provenance.require(one)
+        for canary in rings:
+            promotions.require(one, canary=canary)
         named[image] = one.ref
         found |= {file.path: file for file in files_of_image(store, one)}
     for deploy in deploys:
-        found |= {file.path: file for file in files_of_deploy_system(store.root, deploy)}
+        found |= {file.path: file for file in files_of_deploy_system(settings, deploy)}
     return [file.as_dict() for file in found.values()], named
