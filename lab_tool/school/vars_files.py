@@ -69,6 +69,7 @@ def check_other_files(inventory: Path, label: str, groups: Collection[str] | Non
             yield Problem(file, 0, "variables of single hosts", fix)
         elif parts[0] == "group_vars" and len(parts) > 1 and _is_read(path, parts[1:]):
             yield from _check_vars(path, file)
+            yield from _check_unread(path, file, len(parts))
             group = parts[1] if len(parts) > 2 else path.stem
             if groups is not None and group not in groups:
                 yield Problem(file, 0, f"no group is named {group!r}", did_you_mean(group, groups))
@@ -80,6 +81,18 @@ def check_other_files(inventory: Path, label: str, groups: Collection[str] | Non
 
 def _is_read(path: Path, parts: tuple[str, ...]) -> bool:
     return path.suffix in READ_BY_ANSIBLE and not any(IGNORED.fullmatch(part) for part in parts)
+
+
+def _check_unread(path: Path, file: str, depth: int) -> Iterator[Problem]:
+    """A group's file beside the group's folder: Ansible reads the folder alone, and says nothing."""
+    folder = path.with_suffix("")
+    if depth != 2 or not path.suffix or not folder.is_dir():
+        return
+    moved = folder / f"main{path.suffix}"
+    # The same again is what is left of a move that was cut off, and nothing is lost by it.
+    if not (moved.is_file() and path.is_file() and moved.read_bytes() == path.read_bytes()):
+        what = f"Ansible reads the folder {folder.name}/ and not this file"
+        yield Problem(file, 0, what, f"Put what is in it into {folder.name}/{moved.name}")
 
 
 def _check_vars(path: Path, file: str) -> Iterator[Problem]:

@@ -87,6 +87,19 @@ def test_variables_for_a_group_that_is_none(inventory: Path) -> None:
     assert problem.fix == "Did you mean 'kind_computer_lab'?"
 
 
+def test_a_file_that_ansible_does_not_read_is_told(inventory: Path) -> None:
+    """As after a promotion, which makes the folder: what somebody then writes beside it counts for nothing."""
+    folder = inventory / "group_vars/all"
+    folder.mkdir(parents=True)
+    beside = folder.with_suffix(".yml")
+    beside.write_text("a: 1\n", encoding="utf-8")
+    assert only(inventory).what == "Ansible reads the folder all/ and not this file"
+    (folder / "main.yml").write_text("a: 2\n", encoding="utf-8")
+    assert only(inventory).fix == "Put what is in it into all/main.yml"
+    (folder / "main.yml").write_text("a: 1\n", encoding="utf-8")
+    assert not refusal(inventory)
+
+
 def test_variables_of_single_hosts_stand_in_the_rooms_file(inventory: Path) -> None:
     (inventory / "host_vars").mkdir()
     (inventory / "host_vars/a301-01.yml").write_text("ansible_host: 192.0.2.99\n", encoding="utf-8")
