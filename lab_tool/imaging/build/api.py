@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab_tool.errors import LabError
+from lab_tool.errors import LabError, UsageError
 from lab_tool.imaging.build.disk import read_disk
 from lab_tool.imaging.build.foreign import Said, assemble
 from lab_tool.imaging.build.linux import Parent, Parents, Progress, from_debian
 from lab_tool.imaging.build.received import read_received
 from lab_tool.imaging.build.recipe import Recipe, load_recipe
 from lab_tool.imaging.build.workshop import workshop
+from lab_tool.imaging.format.fields import NAME
 from lab_tool.imaging.store.draft import Draft
+from lab_tool.school.problem import quote
 from lab_tool.settings import Settings
 
 
@@ -67,6 +69,7 @@ def import_disk(
 
     Raises `LabError`.
     """
+    _require_name(name)
     with workshop(settings.state) as work:
         yield _from_disk(disk, work, progress, Said(name, title, "import", {}, parent, changes))
 
@@ -83,11 +86,21 @@ def intake(
     progress: Progress = silent,
 ) -> Iterator[Draft]:
     """The image of a PC that sent its partitions: `folder` is what the server received. Raises `LabError`."""
+    _require_name(name)
     with workshop(settings.state) as work:
         pieces = read_received(folder, work, progress)
         table = hashlib.sha256((folder / "table.json").read_bytes()).hexdigest()
         source = {"order": folder.name, "table": table}
         yield assemble(pieces, Said(name, title, "capture", source, parent, changes), work, progress)
+
+
+def _require_name(name: str) -> None:
+    """Refuse a name that no image can have now, and not after a whole disk was read."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{quote(name)} can't be an image's name: lower-case letters, digits and -, at most 63",
+            next_command="lab image import --help",
+        )
 
 
 def _from_wim(recipe: Recipe, work: Path, parent: str, changes: str) -> Draft:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab_tool.errors import LabError, RefusedError
+from lab_tool.errors import LabError, RefusedError, UsageError
 from lab_tool.imaging.build.api import import_disk
 from lab_tool.imaging.build.inside import look_through
 from lab_tool.settings import PROJECT, Settings
@@ -137,3 +137,11 @@ class TestRefused:
         (tmp_path / "disk").write_bytes(bytes(MIB))
         with pytest.raises(LabError, match="partition table"), import_disk(settings, tmp_path / "disk", "debian-old"):
             pass
+
+
+@pytest.mark.parametrize("name", ["Lab", "a b", "../x", "", "a" * 64])
+def test_a_name_that_no_image_can_have_is_told_before_the_disk_is_read(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match="can't be an image's name"), import_disk(settings, tmp_path / "none", name):
+        pass
