@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
 from lab_tool.errors import LabError
 from lab_tool.imaging.orders.follow import GaveUpError, Patience, Step, follow
 from lab_tool.imaging.orders.server import ImageServer, Standing
+from lab_tool.plugins.action import lab_image_follow as plugin
 
 PATIENCE = Patience(asks=60, silent=30, between=2)
 
@@ -87,3 +89,27 @@ def test_what_has_ended_is_not_waited_for(state: str) -> None:
 def test_a_pc_that_reports_nonsense_is_shown_as_nothing() -> None:
     _, steps = watch(Standing("claimed", {"state": "receiving", "done": "x", "total": -1}), Standing("failed"))
     assert steps == [Step("receiving")]
+
+
+@pytest.mark.parametrize(("asked", "end"), [(True, "failed"), (False, "unreachable")])
+def test_an_order_that_can_t_be_taken_back_is_said_to_hold(
+    monkeypatch: pytest.MonkeyPatch, asked: bool, end: str
+) -> None:
+    """A server that fell silent does not hear that the order is given up either."""
+
+    class Silent:
+        def command(self, *_: object) -> None:
+            raise LabError("the image server does not answer")
+
+    def give_up(*_: object) -> Standing:
+        raise GaveUpError("the image server was silent for too long", asked=asked)
+
+    monkeypatch.setenv("LAB_STATE", "/nowhere")
+    monkeypatch.setattr(ImageServer, "known", lambda *_: Silent())
+    monkeypatch.setattr(plugin, "follow", give_up)
+    inputs = {"server": "srv", "address": "10.3.1.1", "order": "o-1", "asks": "1", "silent": "1"}
+    task = Mock(args=inputs, check_mode=False, async_val=0, diff=False)
+    action = plugin.ActionModule(task, Mock(), Mock(check_mode=False), Mock(), Mock(), Mock())
+    told: dict[str, Any] = action.run(None, {"inventory_hostname": "a301-07"})
+    assert told[end] is True
+    assert "silent for too long; its order o-1 could not be taken back and holds until its end" in told["msg"]
