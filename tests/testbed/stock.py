@@ -49,7 +49,6 @@ PACKAGES: tuple[str, ...] = (
     "ssg-debian",
     "systemd-timesyncd",
     "udisks2",
-    "udpcast",
     "unattended-upgrades",
     "usbguard",
     "zstd",

@@ -26,7 +26,6 @@ PACKAGES = (
     "python3-minimal",
     "python3-zstandard",
     "shim-signed",
-    "udpcast",
     "util-linux",
     "xfsprogs",
 )
@@ -72,7 +71,6 @@ PROGRAMS = (
     "/usr/bin/partx",
     "/usr/bin/python3.11",
     "/usr/bin/ssh-keygen",
-    "/usr/bin/udp-receiver",
     "/usr/sbin/partclone.btrfs",
     "/usr/sbin/partclone.ext4",
     "/usr/sbin/partclone.ntfs",

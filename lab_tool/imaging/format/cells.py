@@ -21,6 +21,8 @@ from lab_tool.imaging.format.fields import FormatError
 CELL_SIZE = 256 * 1024
 # Partitions are whole multiples of it, so that every cell is a whole one.
 ALIGNMENT = 1024 * 1024
+# Bytes of a compressed cell: it is never much larger than the cell.
+LONGEST_FRAME = 2 * 1024 * 1024
 _MAGIC = b"LABCELLS1"
 _RECORD = struct.Struct(">Q32s")
 _NUMBER = re.compile(rb"0|[1-9][0-9]{0,17}")

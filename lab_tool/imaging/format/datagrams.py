@@ -22,8 +22,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lab_tool.imaging.format.cells import LONGEST_FRAME
 from lab_tool.imaging.format.fields import DIGEST, Fields, FormatError
-from lab_tool.imaging.format.frames import LONGEST_FRAME
 
 DATA, ANNOUNCE, STATUS = b"D", b"A", b"S"
 STREAM = re.compile(r"[0-9a-f]{16}")
