@@ -120,7 +120,7 @@ def stick(file: Path, ref: str, server: str, force: bool, out: Output) -> None:
       lab image stick stick.img --server srv-02 --deploy-system 48ec8743a925
     """
     from lab_tool.imaging.deploy_system.api import make_stick
-    from lab_tool.imaging.store.deploy_systems import faults_of, find_deploy_system, known_pins
+    from lab_tool.imaging.store.deploy_systems import faults_of, find_deploy_system, known_pins, require_built
     from lab_tool.school.select import select_hosts
 
     if file.exists() and not force:
@@ -139,6 +139,7 @@ def stick(file: Path, ref: str, server: str, force: bool, out: Output) -> None:
             where=str(root / "deploy" / one.id),
             next_command="lab image deploy-system build",
         )
+    require_built(here.settings, one.id)
     make_stick(root, one.id, file, server=f"http://{host.address}")
     out.line(out.say("image", "stick", file=file, id=one.id[:SHORT_ID], size=size(file.stat().st_size)), bold=True)
     out.line(out.say("image", "stick_asks", host=host.name, address=host.address))

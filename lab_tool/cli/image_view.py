@@ -32,6 +32,7 @@ def list_(name: str, out: Output) -> None:
       lab image list
       lab image list debian-lab --json
     """
+    from lab_tool.imaging.store.promotions import Promotions
     from lab_tool.imaging.store.proof import Provenance
     from lab_tool.imaging.store.rings import read_versions
     from lab_tool.imaging.store.store import Store
@@ -50,6 +51,11 @@ def list_(name: str, out: Output) -> None:
     for one in shown:
         if faults[one.id]:
             out.line(out.say("image", "not_counted", ref=one.ref, why=faults[one.id]), colour="red")
+    unpromoted = Promotions(here.settings, here.school).strangers(versions)
+    for ring, names in unpromoted.items():
+        for each, has in names.items():
+            words = {"ring": out.say("image", f"ring_{ring}"), "name": each, "has": has[:SHORT_ID] or "-"}
+            out.line(out.say("image", "unpromoted", **words), colour="red")
     for image, what in damaged.items():
         out.line(out.say("image", "unreadable", id=image[:SHORT_ID], what=plain(what)), colour="red")
     out.result(
@@ -57,9 +63,10 @@ def list_(name: str, out: Output) -> None:
         {
             "images": [{**as_json(one), "rings": rings_of(one, versions), "fault": faults[one.id]} for one in shown],
             "damaged": damaged,
+            "unpromoted": unpromoted,
         },
     )
-    if damaged or any(faults.values()):
+    if damaged or unpromoted or any(faults.values()):
         raise SystemExit(VerificationError.exit_code)
 
 
@@ -176,7 +183,7 @@ def verify(out: Output) -> None:
     Exit codes:
       0 all is what it was            4 something is not, or counts as nobody's
     """
-    from lab_tool.imaging.store.deploy_systems import deploy_systems, faults_of
+    from lab_tool.imaging.store.deploy_systems import deploy_systems, faults_of, was_built
     from lab_tool.imaging.store.proof import Provenance
     from lab_tool.imaging.store.store import Store
     from lab_tool.imaging.store.whole import Damage
@@ -193,6 +200,11 @@ def verify(out: Output) -> None:
         Damage(f"deploy/{one.id}/{name}", out.say("image", "not_what_it_was"), ())
         for one in deploy_systems(store.root)
         for name in faults_of(store.root, one)
+    ]
+    damage += [
+        Damage(f"deploy/{one.id}", out.say("image", "built_by_nobody"), ())
+        for one in deploy_systems(store.root)
+        if not was_built(here.settings, here.school, one.id)
     ]
     for each in damage:
         needed = ", ".join(image[:SHORT_ID] for image in each.images)

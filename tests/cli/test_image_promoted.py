@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from lab_tool.log.query import Query, find
 from lab_tool.log.store import LogStore
 from lab_tool.school.load import load_school
 from lab_tool.settings import PROJECT, Settings
+from tests.cli.conftest import run
 from tests.support.school import DIRECTOR, TECHNICIAN, SmallSchool
 from tests.unit.imaging.store.conftest import MIB, noise
 
@@ -90,8 +92,15 @@ def test_a_file_written_by_hand_gives_nobody_anything(school: SmallSchool, setti
     one = made(school, 1)
     write_versions(settings.inventory, read_versions(settings.inventory).promoted("all", "debian-lab", one.id))
     assert not gets(settings, one)
+    told = run(school, "image", "list")
+    assert (told.exit_code, "debian-lab: the inventory names another version" in told.stdout) == (4, True)
+    assert json.loads(run(school, "image", "list", "--json").stdout)["data"]["unpromoted"] == {
+        "canary": {"debian-lab": ""},
+        "all": {"debian-lab": ""},
+    }
     promote(school, one)
     assert gets(settings, one)
+    assert run(school, "image", "list").exit_code == 0
 
 
 def _by_himself(intent: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +197,7 @@ def _write(folder: Path, content: bytes) -> None:
     (folder / "deploy.json").write_bytes(dump(about))
 
 
-def test_a_deploy_system_is_served_as_it_was_built(settings: Settings, deploy: Path) -> None:
+def test_a_deploy_system_is_served_as_it_was_built(school: SmallSchool, settings: Settings, deploy: Path) -> None:
     """Its description says what its files are, and the log what its description is."""
     assert [file.path.rpartition("/")[2] for file in files_of_deploy_system(settings, deploy.name)] == [
         "initrd.img",
@@ -202,3 +211,7 @@ def test_a_deploy_system_is_served_as_it_was_built(settings: Settings, deploy: P
     _write(deploy, b"another")
     with pytest.raises(RefusedError, match="nobody built"):
         files_of_deploy_system(settings, deploy.name)
+    checked = run(school, "image", "verify")
+    assert (checked.exit_code, "nobody built it as it is" in checked.stdout) == (4, True)
+    stick = run(school, "image", "stick", str(school.folder / "stick.img"), "--server", SERVER)
+    assert (stick.exit_code, "nobody built" in stick.stderr) == (5, True)

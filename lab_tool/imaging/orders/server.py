@@ -74,6 +74,14 @@ class ImageServer:
         text = dump({"v": 1, "type": kind, "orders": list(orders), "at": utc_text(clock())})
         self._post("/api/commands", {"command": text.decode(), "signature": control_key.sign(self.settings, text)})
 
+    def take_back(self, order: str, clock: Clock) -> str:
+        """Withdraw an order that is given up; where the server does not take that, words that say so."""
+        try:
+            self.command("withdraw", [order], clock)
+        except LabError as error:
+            return f"; its order {order} could not be taken back and holds until its end: {error}"
+        return ""
+
     def events(self, since: int) -> list[dict[str, Any]]:
         """What the server refused or could not do since event number `since`: unknown PCs, used tokens, a full disk."""
         status, answer = self._call("GET", f"/api/events?since={since}")

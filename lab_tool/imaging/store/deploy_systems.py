@@ -19,6 +19,7 @@ from lab_tool.imaging.store.record import MAKERS, record_act, require_may, sign_
 from lab_tool.log.entry import Entry
 from lab_tool.log.query import Query, find, scan
 from lab_tool.school.load import load_school
+from lab_tool.school.model import School
 from lab_tool.school.problem import quote
 from lab_tool.settings import Settings
 
@@ -107,13 +108,19 @@ def require_built(settings: Settings, deploy: str) -> DeploySystem:
 
     Its id tells what is in it, and its description the bytes that PCs load.
     """
-    one = find_deploy_system(settings.images, deploy)
-    school, build = load_school(settings.inventory), "lab image deploy-system build"
+    one, build = find_deploy_system(settings.images, deploy), "lab image deploy-system build"
     if one.id != deploy:
         raise UsageError(f"image_deploy_system takes the whole id: {one.id}", where="inventory/group_vars")
     faults = faults_of(settings.images, one)
     if faults:
         raise LabError(f"the deploy system {deploy[:12]} is damaged: {', '.join(faults)}", next_command=build)
+    if not was_built(settings, load_school(settings.inventory), deploy):
+        raise RefusedError(f"by the log nobody built the deploy system {deploy[:12]} as it is", next_command=build)
+    return one
+
+
+def was_built(settings: Settings, school: School, deploy: str) -> bool:
+    """Whether somebody signed for the deploy system's description as it is, by the log."""
     entries = scan(settings.log, Query(kinds=(BUILT, PEOPLE_KIND)))
     people = [entry for entry in entries if entry.kind == PEOPLE_KIND]
     for entry in entries:
@@ -123,8 +130,8 @@ def require_built(settings: Settings, deploy: str) -> DeploySystem:
         if intent.get("description") == _description(settings.images, deploy) and not why_unsigned(
             school, people, entry, dump(intent), armored, NAMESPACE
         ):
-            return one
-    raise RefusedError(f"by the log nobody built the deploy system {deploy[:12]} as it is", next_command=build)
+            return True
+    return False
 
 
 def _description(root: Path, deploy: str) -> str:

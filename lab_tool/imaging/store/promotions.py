@@ -11,7 +11,7 @@ from lab_tool.core.people_watch import KIND as PEOPLE_KIND
 from lab_tool.errors import RefusedError
 from lab_tool.imaging.store.proof import ADDED, why_unsigned
 from lab_tool.imaging.store.record import VERB
-from lab_tool.imaging.store.rings import RINGS, Ring
+from lab_tool.imaging.store.rings import RINGS, Ring, Versions
 from lab_tool.imaging.store.store import StoredImage
 from lab_tool.log.entry import Entry
 from lab_tool.log.query import Query, scan
@@ -55,6 +55,17 @@ class Promotions:
                 where="inventory/group_vars",
                 next_command=f'lab image promote {one.ref} --ring {ring} --why "..."',
             )
+
+    def strangers(self, versions: Versions) -> dict[Ring, dict[str, str]]:
+        """By ring and name, what it has by the log where the inventory names something else."""
+        found: dict[Ring, dict[str, str]] = {}
+        for name in sorted({*versions.all, *versions.canary}):
+            history = self.history(name)
+            for ring in RINGS:
+                has = "".join(history[ring][-1:])
+                if versions.of(ring).get(name, has) != has:
+                    found.setdefault(ring, {})[name] = has
+        return found
 
     def _intents(self, name: str) -> Iterable[Mapping[str, Any]]:
         seen: set[str] = set()

@@ -59,11 +59,7 @@ class ActionModule(ActionBase):
             if done == "imaged":
                 replace_host_keys(settings, (host, str(variables["ansible_host"])), keys)
         except GaveUpError as error:
-            told = str(error)
-            try:
-                server.command("withdraw", [order], utc_now)
-            except LabError as silent:
-                told += f"; its order {order} could not be taken back and holds until its end: {silent}"
+            told = f"{error}{server.take_back(order, utc_now)}"
             return {**result, "failed" if error.asked else "unreachable": True, "msg": told}
         except LabError as error:
             return {**result, "failed": True, "msg": str(error)}

@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
             return {**result, **self._order(task_vars or {})}
-        except (LabError, OSError, ValueError) as error:
+        except (LabError, OSError, OverflowError, ValueError) as error:
             return {**result, "failed": True, "msg": str(error)}
 
     def _order(self, task_vars: dict[str, Any]) -> dict[str, Any]:

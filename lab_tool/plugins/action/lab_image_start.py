@@ -43,16 +43,24 @@ class ActionModule(ActionBase):
             server = ImageServer.known(settings, str(inputs["server"]), str(inputs["address"]))
             asked = self._restart({"logged_in": inputs["logged_in"], "mac": inputs["mac"]}, task_vars or {})
             if asked.get("unreachable"):
-                server.command("wake", [order], utc_now)
-                return {**result, "changed": True, "how": "woken"}
-            if asked.get("in_use") or asked.get("failed"):
-                server.command("withdraw", [order], utc_now)
+                return {**result, **self._wake(server, order)}
             if asked.get("failed"):
-                return {**result, "failed": True, "msg": str(asked.get("msg", "it could not be restarted"))}
+                why = str(asked.get("msg", "it could not be restarted"))
+                return {**result, "failed": True, "msg": why + server.take_back(order, utc_now)}
+            if asked.get("in_use"):
+                server.command("withdraw", [order], utc_now)
             how = "in_use" if asked.get("in_use") else "restarted"
             return {**result, "changed": how == "restarted", "how": how}
         except LabError as error:
             return {**result, "failed": True, "msg": str(error)}
+
+    def _wake(self, server: ImageServer, order: str) -> dict[str, Any]:
+        """Nobody follows an order whose PC could not be woken, so it must not wait for whoever switches the PC on."""
+        try:
+            server.command("wake", [order], utc_now)
+        except LabError as error:
+            return {"failed": True, "msg": f"not woken: {error}{server.take_back(order, utc_now)}"}
+        return {"changed": True, "how": "woken"}
 
     def _restart(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         try:

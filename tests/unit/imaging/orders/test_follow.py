@@ -11,6 +11,7 @@ from lab_tool.errors import LabError
 from lab_tool.imaging.orders.follow import GaveUpError, Patience, Step, follow
 from lab_tool.imaging.orders.server import ImageServer, Standing
 from lab_tool.plugins.action import lab_image_follow as plugin
+from lab_tool.plugins.action import lab_image_start as start
 
 PATIENCE = Patience(asks=60, silent=30, between=2)
 
@@ -97,15 +98,15 @@ def test_an_order_that_can_t_be_taken_back_is_said_to_hold(
 ) -> None:
     """A server that fell silent does not hear that the order is given up either."""
 
-    class Silent:
-        def command(self, *_: object) -> None:
-            raise LabError("the image server does not answer")
+    def silent(*_: object) -> None:
+        raise LabError("the image server does not answer")
 
     def give_up(*_: object) -> Standing:
         raise GaveUpError("the image server was silent for too long", asked=asked)
 
     monkeypatch.setenv("LAB_STATE", "/nowhere")
-    monkeypatch.setattr(ImageServer, "known", lambda *_: Silent())
+    monkeypatch.setattr(ImageServer, "command", silent)
+    monkeypatch.setattr(ImageServer, "known", lambda settings, name, _: ImageServer(settings, name, Mock()))
     monkeypatch.setattr(plugin, "follow", give_up)
     inputs = {"server": "srv", "address": "10.3.1.1", "order": "o-1", "asks": "1", "silent": "1"}
     task = Mock(args=inputs, check_mode=False, async_val=0, diff=False)
@@ -113,3 +114,22 @@ def test_an_order_that_can_t_be_taken_back_is_said_to_hold(
     told: dict[str, Any] = action.run(None, {"inventory_hostname": "a301-07"})
     assert told[end] is True
     assert "silent for too long; its order o-1 could not be taken back and holds until its end" in told["msg"]
+
+
+def test_the_order_of_a_pc_that_could_not_be_woken_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody follows it: it must not wait until somebody switches the PC on."""
+    asked: list[str] = []
+
+    def refuse(_: ImageServer, kind: str, *__: object) -> None:
+        asked.append(kind)
+        if kind == "wake":
+            raise LabError("the image server refused")
+
+    monkeypatch.setenv("LAB_STATE", "/nowhere")
+    monkeypatch.setattr(ImageServer, "command", refuse)
+    monkeypatch.setattr(ImageServer, "known", lambda settings, name, _: ImageServer(settings, name, Mock()))
+    monkeypatch.setattr(start.ActionModule, "_restart", lambda *_: {"unreachable": True})
+    inputs = {"server": "srv", "address": "10.3.1.1", "order": "o-1", "logged_in": "defer", "mac": "02:00:00:00:00:07"}
+    task = Mock(args=inputs, check_mode=False, async_val=0, diff=False)
+    told = start.ActionModule(task, Mock(), Mock(check_mode=False), Mock(), Mock(), Mock()).run(None, {})
+    assert (told["failed"], told["msg"], asked) == (True, "not woken: the image server refused", ["wake", "withdraw"])
