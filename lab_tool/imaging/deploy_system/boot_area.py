@@ -35,8 +35,8 @@ _COMMANDS = (
 # For a PC that asked the network and is to start from its disk: iPXE's own way back to UEFI hangs on some firmware.
 LOCAL = "local.efi"
 _LOCAL_COMMANDS = (
-    *("all_video", "boot", "chain", "echo", "fat", "minicmd", "normal", "part_gpt", "part_msdos", "search"),
-    *("search_fs_file", "search_label", "sleep", "test", "true"),
+    *("all_video", "boot", "chain", "echo", "fat", "minicmd", "part_gpt", "part_msdos", "search"),
+    *("search_fs_file", "search_label", "sleep"),
 )
 # Ours first; then whatever else a PC had before it was imaged.
 _STARTERS = (
@@ -80,17 +80,14 @@ def _early(label: str) -> str:
 def _local(unpacked: Unpacked, work: Path, label: str) -> bytes:
     """A program for UEFI that starts what is on a disk of the PC, and gives up where nothing is."""
     config, out = work / "local.cfg", work / LOCAL
-    ours = f"search --no-floppy --label --set=found {label}\n" + _chain("/EFI/BOOT/BOOTX64.EFI")
-    others = "".join(f"search --no-floppy --file --set=found {path}\n{_chain(path)}" for path in _STARTERS)
-    config.write_text(f'{ours}{others}echo "No system was found on the disks of this PC."\nsleep 10\nexit\n', "ascii")
+    # One after the other, since commands that come with -c know no `if`: what is not there fails and goes on.
+    tries = [("--label", label, "/EFI/BOOT/BOOTX64.EFI"), *(("--file", path, path) for path in _STARTERS)]
+    lines = [f"search --no-floppy {how} --set=root {what}\nchainloader {path}\nboot\n" for how, what, path in tries]
+    config.write_text("".join(lines) + 'echo "No system was found on the disks of this PC."\nsleep 10\nexit\n', "ascii")
     kind, modules = "x86_64-efi", unpacked.file("/usr/lib/grub/x86_64-efi")
-    how = ("-O", kind, "-d", str(modules), "-c", str(config), "-p", "/none", "-o", str(out))
-    unpacked.run("/usr/bin/grub-mkimage", *how, *_LOCAL_COMMANDS)
+    arguments = ("-O", kind, "-d", str(modules), "-c", str(config), "-p", "/none", "-o", str(out))
+    unpacked.run("/usr/bin/grub-mkimage", *arguments, *_LOCAL_COMMANDS)
     return out.read_bytes()
-
-
-def _chain(path: str) -> str:
-    return f'if [ -n "$found" ]; then\n  chainloader ($found){path}\n  boot\nfi\nunset found\n'
 
 
 def _boot_code(image: bytes) -> bytes:
