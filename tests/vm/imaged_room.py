@@ -21,11 +21,12 @@ from lab_tool.log.query import Query, find
 from lab_tool.school.load import load_school
 from lab_tool.settings import PROJECT, Settings
 from tests.support.school import DIRECTOR, TECHNICIAN, Seat, SmallSchool, make_school
+from tests.testbed.packages import REPOSITORY
 from tests.testbed.places import HostPlace
 from tests.testbed.room import TestHost, TestRoom
 from tests.vm.netboot import Firmware, VirtualPc
 
-ROOM, IMAGE = "a301", "debian-small"
+ROOM, IMAGE, DEMO = "a301", "debian-small", "lab-demo-editor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +107,20 @@ class ImagedRoom:
         """Entries of the log."""
         return find(self.settings.log, Query(kinds=kinds))
 
-    def ssh(self, pc: VirtualPc, text: str, check: bool = True) -> str:
+    def bring_demo_packages(self, pc: VirtualPc) -> None:
+        """Let a PC's apt use the demo packages of the testbed, one of them installed in its old version."""
+        files = [REPOSITORY.lstrip("/"), "etc/apt/sources.list.d/lab-demo.sources"]
+        packed = subprocess.run(["tar", "-C", self.server.root, "-cz", *files], check=True, capture_output=True).stdout
+        self.ssh(pc, "tar -C / -xz && apt-get -q update && apt-get -qy install lab-demo-editor=1.0", data=packed)
+
+    def ssh(self, pc: VirtualPc, text: str, data: bytes = b"") -> str:
         """Run shell text as root on a PC over SSH, with the keys that the control node knows."""
         options = f"-F none -o UserKnownHostsFile={self.settings.known_hosts} -o StrictHostKeyChecking=yes"
         who = f"{self.pcs.user}@{pc.address}"
         argv = ["ssh", *options.split(), "-i", str(self.pcs.private_key), who, "sudo", "sh", "-c", f"'{text}'"]
-        done = subprocess.run(argv, text=True, capture_output=True, check=False)
-        assert done.returncode == 0 or not check, done.stdout + done.stderr
-        return done.stdout.strip()
+        done = subprocess.run(argv, input=data, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.decode().strip()
 
 
 def make_room(pcs: TestRoom, folder: Path, firmwares: list[Firmware], strangers: int = 1) -> ImagedRoom:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from lab_tool.settings import PROJECT
 from tests.support.small_image import small_image
+from tests.testbed.packages import NEW
+from tests.testbed.programs import run
 from tests.testbed.room import build_room
-from tests.vm.imaged_room import ROOM, ImagedRoom, make_room, set_up
+from tests.vm.imaged_room import DEMO, ROOM, ImagedRoom, make_room, set_up
 from tests.vm.netboot import Firmware
 
 FIRMWARES: list[Firmware] = ["bios", "uefi"]
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
+# What `patch` needs on a PC; real images have them from the first run of it.
+PACKAGES = ("iputils-ping", "needrestart", "python3-apt")
+STRANGER = "02:00:00:00:99:99"
+MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +31,20 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImagedRoom]:
         pcs.hosts[0].use_stock()
         room = make_room(pcs, folder, FIRMWARES)
         try:
-            set_up(room, small_image())
+            set_up(room, small_image(packages=PACKAGES))
             for pc in room.virtual:
                 pc.watch()
             yield room
         finally:
             for pc in room.virtual:
                 pc.close()
+
+
+def test_who_is_not_in_the_inventory_gets_nothing(room: ImagedRoom) -> None:
+    script = str(PROJECT / "tests" / "support" / "network_boot.py")
+    inside = ("ip", "netns", "exec", room.pcs.record.place.name)
+    answers = run(*inside, sys.executable, script, STRANGER, "--arch", "0", "--interface", "br0").stdout
+    assert answers == ""
 
 
 def test_empty_pcs_are_woken_imaged_read_back_and_say_what_they_are(room: ImagedRoom) -> None:
@@ -40,3 +56,27 @@ def test_empty_pcs_are_woken_imaged_read_back_and_say_what_they_are(room: Imaged
         assert f"{seat} receiving" in said or f"{seat} writing" in said, said
     for pc in room.virtual:
         assert room.ssh(pc, "hostname") == room.seat(pc)
+    first, second = ({room.ssh(pc, f"cat {path}") for pc in room.virtual} for path in ("/etc/machine-id", HOST_KEY))
+    assert len(first) == len(second) == len(room.virtual), "two PCs of one image are the same"
+
+
+def test_who_got_nothing_is_in_the_log(room: ImagedRoom) -> None:
+    refused = {entry.body["event"]["about"] for entry in room.entries("image.refused")}
+    assert STRANGER in refused
+
+
+def test_a_pc_that_has_the_image_is_done_at_once_and_fetches_nothing(room: ImagedRoom) -> None:
+    seat = room.seat(room.virtual[0])
+    room.run("image", seat)
+    evidence = room.evidence(seat)
+    assert evidence["outcome"] == "ok", evidence
+    # What makes a PC this one lies in a few cells of the image, which are put right first.
+    assert evidence["values"]["fetched_bytes"] < 8 * MIB
+
+
+def test_an_imaged_pc_is_patched_like_any_other(room: ImagedRoom) -> None:
+    pc = room.virtual[1]
+    room.bring_demo_packages(pc)
+    said = room.run("patch", room.seat(pc))
+    assert room.evidence(room.seat(pc), "patch")["outcome"] == "ok", said
+    assert room.ssh(pc, f"dpkg-query -W -f \\${{Version}} {DEMO}") == NEW
