@@ -261,3 +261,10 @@ def test_the_order_may_name_a_disk_that_is_not_there(pc: Pc, image: str) -> None
     pc.order(image, disk="ata-WDC_WD10_12345")
     assert pc.run(disk="") == FAILED
     assert "ata-WDC_WD10_12345" in pc.server.reports[-1]["message"]
+
+
+def test_answers_without_content_are_no_content(pc: Pc, image: str) -> None:
+    pc.order(image)
+    pc.server.spoil = lambda path, content: b"" if path.endswith(".pack") else content
+    assert pc.run() == AGAIN
+    assert not pc.boots

@@ -157,10 +157,14 @@ def _noise(seed: bytes) -> bytes:
     return hashlib.shake_128(seed).digest(MIB)
 
 
-def linux_image(files: Files, work: Path, fs: str = "ext4", version: int = 1, name: str = "debian-lab") -> str:
-    """An image with a root that grows and swap; its id."""
+def linux_image(
+    files: Files, work: Path, fs: str = "ext4", version: int = 1, name: str = "debian-lab", uuid: str = UUIDS["ext4"]
+) -> str:
+    """An image with a root that grows and swap; its id. Only ext4 takes another `uuid`."""
     size = 320 * MIB if fs == "xfs" else 160 * MIB if fs == "btrfs" else 64 * MIB
     seed = f"{name}{version}".encode()
     root = file_system(work / f"{name}-{version}-{fs}.img", fs, size, lambda tree: linux_tree(tree, seed=seed))
-    system = Partition("system", fs, size, True, "", 0, UUIDS["ext4"])
+    if uuid != UUIDS["ext4"]:
+        subprocess.run(["tune2fs", "-U", uuid, str(root)], check=True, capture_output=True)
+    system = Partition("system", fs, size, True, "", 0, uuid)
     return files.add(name, version, [(system, root), (Partition("swap", "swap", 8 * MIB, False, "", 0), None)])

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lab_tool.errors import LabError
@@ -22,11 +24,14 @@ from lab_tool.imaging.deploy.sources import Offer, stretches
 from lab_tool.imaging.deploy.trouble import DeployError
 from lab_tool.imaging.deploy.web import Web
 from lab_tool.imaging.deploy.writer import Area, Writer
+from lab_tool.imaging.format.cells import CELL_SIZE
 from lab_tool.imaging.format.fields import FormatError
-from lab_tool.imaging.format.packs import PackWriter, Place, dump_index, parse_index
+from lab_tool.imaging.format.packs import PackWriter, Place, dump_index, expand, parse_index
 
 # Only what the PC itself has to compress, which is quick at this level.
 _LEVEL = 3
+# Bytes of a file that is read into memory.
+_LONGEST = 128 * 1024 * 1024
 _KERNEL = ("vmlinuz", "initrd.img")
 
 Show = Callable[[str], None]
@@ -57,6 +62,18 @@ class CacheSource:
                 start = place.offset - stretch.start
                 offer(digest, content[start : start + place.length])
 
+    def lacks(self, digests: Sequence[bytes]) -> int:
+        """How many of these cells it does not have, or has damaged: each one is looked at."""
+        right: set[bytes] = set()
+
+        def look(digest: bytes, frame: bytes) -> None:
+            with suppress(FormatError):
+                expand(frame, digest, CELL_SIZE)
+                right.add(digest)
+
+        self.fetch(digests, look)
+        return len(set(digests) - right)
+
 
 def keeper(situation: Situation, plan: Plan, order: str, signature: str, web: Web, show: Show) -> Keeper:
     """What `carry_out` calls to make the copy. A copy that can't be made does no harm to the PC: it is said."""
@@ -67,7 +84,7 @@ def keeper(situation: Situation, plan: Plan, order: str, signature: str, web: We
             return ""
         try:
             with volumes.device_of(disk, slot) as device:
-                if volumes.is_empty(disk, slot):
+                if volumes.is_empty(disk, slot) or not _is_ours(device):
                     volumes.make_file_system(device, CACHE)
                 with volumes.mounted(device, "ext4") as folder:
                     _files(folder, plan, order, signature, situation, web)
@@ -78,6 +95,32 @@ def keeper(situation: Situation, plan: Plan, order: str, signature: str, web: We
         return "complete"
 
     return keep
+
+
+def is_plain(folder: Path) -> bool:
+    """Whether nothing in there leads elsewhere or never ends: folders and files, none larger than ours ever are."""
+    for place, folders, names in os.walk(folder, onerror=_raise):
+        for name in (*folders, *names):
+            status = Path(place, name).lstat()
+            if stat.S_ISDIR(status.st_mode):
+                continue
+            longest = status.st_size if name.endswith(".pack") else _LONGEST
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_size > longest:
+                return False
+    return True
+
+
+def _is_ours(device: Path) -> bool:
+    """Whether the copy that is there is one that may be added to: whoever sat at this PC may have made anything."""
+    try:
+        with volumes.mounted(device, "ext4", write=False) as folder:
+            return is_plain(folder)
+    except (LabError, OSError):
+        return False
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _files(folder: Path, plan: Plan, order: str, signature: str, situation: Situation, web: Web) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from lab_tool.errors import LabError
 from lab_tool.imaging.deploy import hardware, trust, volumes
 from lab_tool.imaging.deploy.blocks import Disk
-from lab_tool.imaging.deploy.cache import CacheSource
+from lab_tool.imaging.deploy.cache import CacheSource, is_plain
 from lab_tool.imaging.deploy.image import Plan, carry_out, load_plan, wanted
-from lab_tool.imaging.deploy.layout import CACHE, plan_layout, read_table
+from lab_tool.imaging.deploy.layout import CACHE, Found, Layout, plan_layout, read_table
 from lab_tool.imaging.deploy.personal_linux import identity_files
 from lab_tool.imaging.deploy.situation import Situation
 from lab_tool.imaging.deploy.talk import Progress
@@ -38,12 +38,16 @@ def heal(situation: Situation, show: Callable[[str], None]) -> None:
         volumes.device_of(disk, slot) as device,
         volumes.mounted(device, "ext4", write=False) as own,
     ):
+        if not is_plain(own):
+            raise DeployError("its own copy holds what this system never put there", where=str(path), advice=_ASK)
         order = _order(situation, own)
         manifests = trust.trusted_manifests(order, lambda image: _read(own / "images" / image))
         plan = load_plan(order, manifests, lambda name, digest: _read(own / "files" / digest))
-        plan = replace(plan, kept=_kept(disk, plan), healing=True)
-        show(f"{order.host}: repairing {path} from its own copy")
         source = CacheSource(own / "packs")
+        layout = plan_layout(disk, order, manifests, read_table(disk))
+        _check(layout, slot, source, plan)
+        plan = replace(plan, kept=_kept(disk, layout, plan), healing=True)
+        show(f"{order.host}: repairing {path} from its own copy")
 
         def fill(image: str, manifest: Manifest, writer: Writer) -> None:
             source.fetch(wanted(manifest, plan, writer), writer.offer)
@@ -65,11 +69,23 @@ def _disk(situation: Situation) -> Path:
 
 def _order(situation: Situation, own: Path) -> Order:
     text = _read(own / "order").decode("utf-8", "surrogateescape")
-    return trust.trusted_order(situation, text, _read(own / "order.sig").decode("utf-8", "replace"))
+    order = trust.trusted_order(situation, text, _read(own / "order.sig").decode("utf-8", "replace"))
+    if order.action != "image":
+        raise DeployError(f"its own copy holds an order to {order.action}", advice=_ASK)
+    return order
 
 
-def _kept(disk: Disk, plan: Plan) -> dict[str, dict[str, bytes]]:
-    layout = plan_layout(disk, plan.order, plan.manifests, read_table(disk))
+def _check(layout: Layout, there: Found, source: CacheSource, plan: Plan) -> None:
+    """Raise `DeployError`, before anything is written, unless the copy stays where it is and has everything."""
+    kept = layout.named(CACHE)
+    if kept is None or (kept.start, kept.size) != (there.start, there.size):
+        raise DeployError("its own copy lies where a system would be written", advice=_ASK)
+    lacks = source.lacks([digest for cells in plan.lists.values() for _, digest in cells.cells])
+    if lacks:
+        raise DeployError(f"its own copy lacks {lacks} cells, or has them damaged", advice=_ASK)
+
+
+def _kept(disk: Disk, layout: Layout, plan: Plan) -> dict[str, dict[str, bytes]]:
     found = {}
     for image, manifest in plan.manifests:
         slot = next(slot for slot in layout.of(image) if slot.part is manifest.root)

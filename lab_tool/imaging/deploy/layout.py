@@ -13,8 +13,10 @@ import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lab_tool import process
+from lab_tool.imaging.deploy import gpt
 from lab_tool.imaging.deploy.blocks import Disk
 from lab_tool.imaging.deploy.trouble import DeployError
 from lab_tool.imaging.format.cells import ALIGNMENT
@@ -80,11 +82,20 @@ class Layout:
 
 
 def read_table(disk: Disk) -> list[Found]:
-    """The partitions that the disk has; none when there is no table that can be read."""
+    """The partitions that the disk has; none when there is no table that can be read.
+
+    Where the first sector does not lead to a table with names, a data partition that one names all the same is told.
+    """
     done = process.run(["sfdisk", "--json", str(disk.path)])
-    if done.code:
-        return []
-    table = json.loads(done.out)["partitiontable"]
+    table = {} if done.code else json.loads(done.out)["partitiontable"]
+    found = _listed(disk, table)
+    if table.get("label") != "gpt":
+        lost = (one for one in gpt.entries(disk) if one.name == DATA)
+        found += [Found(one.name, one.type, one.start, one.size, one.guid) for one in lost]
+    return found
+
+
+def _listed(disk: Disk, table: dict[str, Any]) -> list[Found]:
     sector = int(table.get("sectorsize", disk.sector))
     return [
         Found(
@@ -104,8 +115,9 @@ def is_efi(found: Found) -> bool:
 
 
 def plan_layout(disk: Disk, order: Order, manifests: Sequence[tuple[str, Manifest]], found: Sequence[Found]) -> Layout:
-    """Where everything goes. Raises `DeployError` for a disk that is too small for it."""
-    data = next((part for part in found if part.name == DATA), None)
+    """Where everything goes. Raises `DeployError` for a disk that is too small for it, and for what can't be told."""
+    _check_names(manifests)
+    data = _data(disk, found)
     if data and order.data > data.size:
         raise DeployError(
             f"the data partition has {_gib(data.size)}, and the order asks for {_gib(order.data)}; it is never changed",
@@ -161,6 +173,31 @@ def write_table(disk: Disk, layout: Layout) -> None:
     if done.code:
         raise DeployError(f"the partition table can't be written: {done.error_text}", where=str(disk.path))
     disk.flush()
+
+
+def _data(disk: Disk, found: Sequence[Found]) -> Found | None:
+    """The data partition that is there already. Raises `DeployError` when it is not certain what must stay."""
+    named = [part for part in found if part.name == DATA]
+    if len(named) > 1 or any(part.start + part.size > disk.size or not part.size for part in named):
+        what = "more than one data partition" if len(named) > 1 else "a data partition that reaches beyond its end"
+        raise DeployError(
+            f"the disk has {what}, and none is ever changed",
+            where=str(disk.path),
+            advice="Save what is on it, and delete by hand what is not to stay",
+        )
+    return named[0] if named else None
+
+
+def _check_names(manifests: Sequence[tuple[str, Manifest]]) -> None:
+    """Systems start from, and mount, what has their UUID: two of the same would take each other's."""
+    parts = [part for _, manifest in manifests for part in manifest.partitions]
+    for names in ([part.uuid.lower() for part in parts], [part.guid.upper() for part in parts]):
+        twice = next((name for name in names if name and names.count(name) > 1), None)
+        if twice:
+            raise DeployError(
+                f"two of the ordered partitions have the same UUID ({twice}): they can't share a disk",
+                advice="Order systems of different recipes",
+            )
 
 
 def _last_growing(manifest: Manifest) -> Partition | None:

@@ -48,10 +48,11 @@ def _data(disk: Disk, layout: Layout) -> str:
     slot = layout.named(DATA)
     if slot is None:
         return ""
-    with volumes.device_of(disk, slot) as device:
-        if volumes.is_empty(disk, slot):
+    if volumes.is_empty(disk, slot):
+        with volumes.device_of(disk, slot) as device:
             volumes.make_file_system(device, DATA)
-        return f"UUID={volumes.uuid_of(device)} /srv/data auto defaults,nofail,nosuid,nodev 0 2"
+    # Not by the name that is written in it: whoever sat at this PC may have written anything there.
+    return f"PARTUUID={slot.guid.lower()} /srv/data auto defaults,nofail,nosuid,nodev 0 2"
 
 
 def _linux(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 from lab_tool.imaging.deploy.trouble import DeployError
 from lab_tool.imaging.deploy.volumes import tool
 from lab_tool.imaging.format.order import Order, Personal
+from lab_tool.process import run
 
 # What tells one PC from another and was the other's, when the image was made from a PC.
 _OTHERS = (
@@ -22,6 +25,9 @@ _OTHERS = (
     "var/lib/dhcp/*.lease*",
     "var/lib/NetworkManager/*.lease*",
 )
+_MACHINE = re.compile(rb"[0-9a-f]{32}\n?")
+# Bytes of a host key.
+_LONGEST = 64 * 1024
 _DATA_FOLDER = "/srv/data"
 _OURS = ("/", "/boot/efi", _DATA_FOLDER, "none", "swap")
 
@@ -96,9 +102,28 @@ def personalise(
 
 
 def identity_files(path: Path) -> dict[str, bytes]:
-    """What makes a PC recognisable over the network: to be kept when it heals itself."""
-    keys = [*path.glob("etc/ssh/ssh_host_*_key"), path / "etc/machine-id"]
-    return {str(key.relative_to(path)): key.read_bytes() for key in keys if key.is_file() and not key.is_symlink()}
+    """What makes a PC recognisable over the network: to be kept when it heals itself. What is damaged is left out."""
+    found = {}
+    for key in (*path.glob("etc/ssh/ssh_host_*_key"), path / "etc/machine-id"):
+        if (
+            not key.is_file()
+            or key.resolve() != path.resolve() / key.relative_to(path)
+            or key.stat().st_size > _LONGEST
+        ):
+            continue
+        content = key.read_bytes()
+        if _MACHINE.fullmatch(content) if key.name == "machine-id" else _is_key(content):
+            found[str(key.relative_to(path))] = content
+    return found
+
+
+def _is_key(content: bytes) -> bool:
+    """Whether `_host_keys` will be able to use it."""
+    with tempfile.TemporaryDirectory(prefix="lab-key-") as folder:
+        copy = Path(folder, "key")
+        copy.write_bytes(content)
+        copy.chmod(0o600)
+        return run(["ssh-keygen", "-y", "-P", "", "-f", str(copy)]).code == 0
 
 
 def check(path: Path, order: Order, identity: Mapping[str, object], host_keys: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab_tool.imaging.deploy.blocks import Disk
-from lab_tool.imaging.deploy.layout import EFI_START, GRUB_START, Found, Layout, is_efi
+from lab_tool.imaging.deploy.layout import DATA, EFI_START, GRUB_START, Found, Layout, is_efi
 from lab_tool.imaging.format.cells import CELL_SIZE
 
 # The code of the first sector; behind it stands the old partition table, which is not touched.
@@ -23,9 +23,15 @@ def seal_old(disk: Disk, found: Sequence[Found]) -> None:
         first[:CODE] = bytes(CODE)
         disk.write(0, bytes(first))
     for part in found:
-        if is_efi(part):
-            disk.zero(part.start, min(CELL_SIZE, part.size))
+        length = min(CELL_SIZE, part.size)
+        if is_efi(part) and part.start + length <= disk.size and not _is_data(part.start, length, found):
+            disk.zero(part.start, length)
     disk.flush()
+
+
+def _is_data(start: int, length: int, found: Sequence[Found]) -> bool:
+    """Whether some of it belongs to a data partition: tables are found whose partitions overlap."""
+    return any(one.name == DATA and one.start < start + length and start < one.start + one.size for one in found)
 
 
 def seal_new(disk: Disk, layout: Layout) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab_tool import process
@@ -20,7 +20,8 @@ from lab_tool.imaging.deploy.trouble import DeployError
 _TRIES = 5
 # Whoever looked at a file system just now may still have it open for a moment.
 _UNMOUNT_TRIES = 20
-_OPTIONS = {"xfs": "noatime,nouuid", "ext4": "noatime", "btrfs": "noatime", "vfat": "noatime"}
+# An ext4 may say of itself that the kernel is to stop at its first error: nobody could image that PC any more.
+_OPTIONS = {"xfs": "noatime,nouuid", "ext4": "noatime,errors=remount-ro"}
 
 
 @contextmanager
@@ -47,12 +48,17 @@ def device_of(disk: Disk, slot: Slot | Found) -> Iterator[Path]:
 def mounted(device: Path, fs: str, *, write: bool = True) -> Iterator[Path]:
     """A Linux file system in a folder of its own; put away when this ends."""
     options = _OPTIONS.get(fs, "noatime") + ("" if write else ",ro")
-    with tempfile.TemporaryDirectory(prefix="lab-root-") as folder:
+    # Not a TemporaryDirectory: should the file system stay mounted, that would delete all that is on it.
+    folder = tempfile.mkdtemp(prefix="lab-root-")
+    try:
         tool(["mount", "-t", fs, "-o", options, str(device), folder], f"its file system ({fs}) can't be mounted")
         try:
             yield Path(folder)
         finally:
             _unmount(folder)
+    finally:
+        with suppress(OSError):
+            Path(folder).rmdir()
 
 
 def grow(device: Path, fs: str) -> None:

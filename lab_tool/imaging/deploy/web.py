@@ -74,7 +74,10 @@ class Web:
         answer = connection.getresponse()
         wanted = 200 if end is None else 206
         if answer.status == wanted:
-            return answer.read()
+            content = answer.read()
+            if end is not None and not content:
+                raise OSError("an answer without content")
+            return content
         self._drop()
         if answer.status in _MISSING or answer.status == 200:
             raise DeployError(

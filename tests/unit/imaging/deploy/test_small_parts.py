@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from lab_tool.imaging.deploy.hardware import choose_disk, disks
 from lab_tool.imaging.deploy.own_system import check
@@ -83,12 +85,38 @@ def test_patience_ends_and_begins_anew_with_an_answer() -> None:
     assert 20 < sum(slept) - before < 60
 
 
+# A frame that zstd passes over.
+SKIPPED = struct.pack("<LL", 0x184D2A50, 4) + b"1234"
+
+
+def archived(content: bytes) -> bytes:
+    """An archive of that content."""
+    return zstandard.ZstdCompressor().compress(content)
+
+
+def test_a_forged_deploy_system_that_unpacks_without_end_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "etc/lab").mkdir(parents=True)
+    (tmp_path / "etc/lab/deploy.json").write_bytes(ABOUT)
+    head = b"070701" + b"".join(b"%08x" % field for field in (1, 0o100644, 0, 0, 1, 0, 1 << 31, 0, 0, 0, 0, 2, 0))
+    endless = archived(head + b"a\0" + bytes(64 * 1024 * 1024))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DeployError, match="another"):
+            check(Situation(base=tmp_path), KERNEL, endless)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 def test_only_the_deploy_system_that_runs_is_known_again(tmp_path: Path) -> None:
     (tmp_path / "etc/lab").mkdir(parents=True)
     (tmp_path / "etc/lab/deploy.json").write_bytes(ABOUT)
     here = Situation(base=tmp_path)
     check(here, KERNEL, INITRD)
+    whole = zstandard.ZstdDecompressor().decompress(INITRD)
     changed = INITRD[:-20] + struct.pack("B", INITRD[-20] ^ 1) + INITRD[-19:]
-    for kernel, initrd in ((KERNEL + b"x", INITRD), (KERNEL, changed), (KERNEL, INITRD + INITRD), (KERNEL, b"")):
+    others = [changed, INITRD + INITRD, INITRD + b"x", INITRD + SKIPPED, INITRD[:-1], INITRD[:40], INITRD[:4], b""]
+    others += [archived(whole + more) for more in (b"\0", whole)] + [archived(whole[:-1]), archived(b"")]
+    for kernel, initrd in ((KERNEL + b"x", INITRD), *((KERNEL, other) for other in others)):
         with pytest.raises(DeployError, match="another"):
             check(here, kernel, initrd)
