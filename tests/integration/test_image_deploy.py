@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,11 +91,22 @@ def test_partitions_that_only_windows_or_firmware_read_come_cell_by_cell(pc: Pc,
     assert run(["ntfsfix", "-n", str(tmp_path / "back.img")]).code == 0
 
 
-def test_an_unchanged_pc_is_imaged_again_for_little(pc: Pc, image: str) -> None:
+def test_an_unchanged_pc_is_imaged_again_for_little(pc: Pc, image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lacks: list[int] = []
+    said = pc.server.answer
+
+    def answer(method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        if path == "/api/next":
+            lacks.append(json.loads(body)["lacks"])
+        return said(method, path, body)
+
+    monkeypatch.setattr(pc.server, "answer", answer)
     pc.order(image)
     assert pc.run() == 0, pc.said
     first = pc.result
     assert pc.run() == 0, pc.said
+    # What is personal is written anew, the rest is there.
+    assert lacks[0] == 1000 and 0 < lacks[-1] < 400
     assert pc.result["fetched_bytes"] <= first["fetched_bytes"] * 0.4
     assert pc.result["cells_sha256"] == first["cells_sha256"]
     assert set(pc.result["host_keys"]).isdisjoint(first["host_keys"])
@@ -113,7 +125,7 @@ def test_two_pcs_of_one_image_differ(pc: Pc, image: str, server: ImageServer, fi
 
 
 def test_two_systems_share_a_disk(pc: Pc, image: str, files: Files, tmp_path: Path) -> None:
-    other = linux_image(files, tmp_path, "ext4", name="exam")
+    other = linux_image(files, tmp_path, "ext4", name="exam", uuid="6a6e0a51-3f0e-4bb7-9d43-0f0f2c6f0a03")
     pc.order(other, image)
     assert pc.run() == 0, pc.said
     start, size = pc.place("LABBOOT")

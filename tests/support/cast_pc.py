@@ -52,6 +52,11 @@ class Disk:
             note.write("+")
         time.sleep(self._pause)
 
+    @property
+    def missing_bytes(self) -> int:
+        """What is not here yet."""
+        return self._size * sum(map(len, tuple(self.wants.values())))
+
     def _known(self) -> None:
         """What was written before needs no second time: as the real writer, it is the disk that says."""
         for digest, numbers in tuple(self.wants.items()):

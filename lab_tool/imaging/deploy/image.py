@@ -151,8 +151,18 @@ def complete(image: str, manifest: Manifest, plan: Plan, writer: Writer, fill: F
 
 def wanted(manifest: Manifest, plan: Plan, writer: Writer) -> list[bytes]:
     """The digests of cells of that image that are missing, in the order in which they lie on the disk."""
-    own = {digest for part in manifest.partitions if part.cells for _, digest in plan.lists[part.cells].cells}
+    own = _cells(manifest, plan)
     return [digest for digest in writer.missing if digest in own]
+
+
+def thousandths(missing: Sequence[bytes], manifest: Manifest, plan: Plan) -> int:
+    """How much of that image is missing: 1000 for all of it, at least 1 while anything is."""
+    return min(1000, -(-1000 * len(missing) // max(1, len(_cells(manifest, plan)))))
+
+
+def _cells(manifest: Manifest, plan: Plan) -> frozenset[bytes]:
+    parts = (plan.lists[part.cells] for part in manifest.partitions if part.cells)
+    return frozenset(digest for cells in parts for _, digest in cells.cells)
 
 
 def _area(slot: Slot, plan: Plan) -> Area:

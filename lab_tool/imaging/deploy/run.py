@@ -8,7 +8,7 @@ from typing import Any
 
 from lab_tool.errors import LabError
 from lab_tool.imaging.deploy import cache, capture, hardware, heal, stream, trust
-from lab_tool.imaging.deploy.image import Plan, carry_out, load_plan, wanted
+from lab_tool.imaging.deploy.image import Plan, carry_out, load_plan, thousandths, wanted
 from lab_tool.imaging.deploy.situation import Situation
 from lab_tool.imaging.deploy.talk import Progress, Talk
 from lab_tool.imaging.deploy.trouble import AwayError, DeployError
@@ -87,7 +87,7 @@ def _fill(
         writer.offer(digest, frame)
 
     while missing := wanted(manifest, plan, writer):
-        answer = talk.next(image)
+        answer = talk.next(image, thousandths(missing, manifest, plan))
         if answer.get("do") == "fetch":
             progress.state("receiving", writer.missing_bytes)
             source.fetch(missing, offer)

@@ -31,6 +31,8 @@ _IP_MULTICAST_ALL = 49
 _SO_RCVBUFFORCE = 33
 _BUFFER = 16 * 1024 * 1024
 _TELL_EVERY = 0.02
+# How often it is looked whether a stream brings anything: that takes a moment for a large image.
+_LOOK_EVERY = 5.0
 _AHEAD = 16
 _LAST_WORDS = 3
 
@@ -45,6 +47,10 @@ class Sink(Protocol):
         raises (a disk that fails) ends the hearing.
         """
 
+    @property
+    def missing_bytes(self) -> int:
+        """What it still lacks: a stream that does not make it less is left, whatever it says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -56,8 +62,11 @@ class Heard:
     reason: str
 
 
-def receive(join: Join, image: str, sink: Sink, *, interface: str = "", patience: float = 15.0) -> Heard:
-    """Hear the stream until it ends, is silent for `patience` seconds, or drops this PC.
+def receive(
+    join: Join, image: str, sink: Sink, *, interface: str = "", patience: float = 15.0, useless: float = 120.0
+) -> Heard:
+    """Hear the stream until it ends, is silent for `patience` seconds, brings nothing that the sink lacks for `useless`
+    seconds, or drops this PC. Anybody on the network can keep a stream from falling silent.
 
     `image` is the one of the signed order. `interface` is the address of the network card, empty for all of them.
     Raises `FormatError`, with nothing offered, for an invitation to another image and for a group on which another
@@ -70,7 +79,7 @@ def receive(join: Join, image: str, sink: Sink, *, interface: str = "", patience
     except OSError as error:
         return Heard(0, 0, False, f"this PC can't hear {join.group}: {error}")
     with channel, _Handing(sink) as handing:
-        listener = _Listener(join, channel, handing, patience)
+        listener = _Listener(join, channel, handing, (patience, useless))
         reason = listener.run()
         return Heard(handing.cells, handing.size, listener.hearing.complete, reason)
 
@@ -78,10 +87,12 @@ def receive(join: Join, image: str, sink: Sink, *, interface: str = "", patience
 class _Listener:
     """The loop: datagrams in, whole cells to the sink, word of what is lacking back to the sender."""
 
-    def __init__(self, join: Join, channel: _Channel, handing: _Handing, patience: float) -> None:
+    def __init__(self, join: Join, channel: _Channel, handing: _Handing, patience: tuple[float, float]) -> None:
         self.hearing = Hearing(os.urandom(8))
-        self._join, self._channel, self._handing, self._patience = join, channel, handing, patience
-        self._heard = time.monotonic()
+        self._join, self._channel, self._handing = join, channel, handing
+        self._patience, self._useless = patience
+        self._heard = self._gained = self._looked = time.monotonic()
+        self._left = handing.left
         self._told = 0.0
         self._other = ""
 
@@ -104,11 +115,20 @@ class _Listener:
             return "the stream ended"
         if self.hearing.dropped:
             return "the stream went on without this PC, which was too slow"
+        if self._is_useless(now):
+            return "the stream brought nothing that this PC lacks"
         if now - self._heard < self._patience:
             return ""
         if self._other and not self.hearing.heard_anything:
             raise FormatError(f"a stream of the image {self._other[:12]}, and not of {self._join.image[:12]}")
         return "the stream fell silent" if self.hearing.heard_anything else "no stream was heard"
+
+    def _is_useless(self, now: float) -> bool:
+        if now - self._looked > min(_LOOK_EVERY, self._useless / 2):
+            self._looked, left = now, self._handing.left
+            if left < self._left:
+                self._left, self._gained = left, now
+        return now - self._gained > self._useless
 
     def _take(self, datagram: memoryview) -> None:
         with suppress(FormatError):
@@ -156,6 +176,11 @@ class _Handing:
         self._thread.join()
         if kind is None and self._error:
             raise self._error
+
+    @property
+    def left(self) -> int:
+        """What the sink still lacks."""
+        return self._sink.missing_bytes
 
     def put(self, digest: bytes, frame: bytes, seconds: float) -> bool:
         """Hand on a cell; False when the sink was busy for so long. Raises what the sink raised."""

@@ -44,9 +44,9 @@ class Talk:
         self._session = str(said.get("session", ""))
         return str(said.get("order", "")), str(said.get("signature", ""))
 
-    def next(self, image: str) -> Mapping[str, Any]:
-        """How this PC is to get an image: `do` is wait, fetch or join."""
-        return self._ask("/api/next", {"session": self._session, "image": image})
+    def next(self, image: str, lacks: int) -> Mapping[str, Any]:
+        """How this PC is to get an image, of which it lacks so many thousandths: `do` is wait, fetch or join."""
+        return self._ask("/api/next", {"session": self._session, "image": image, "lacks": lacks})
 
     def report(self, state: str, **more: object) -> bool:
         """Say where the PC is, until the server has heard it; whether the order still stands. Raises `AwayError`."""

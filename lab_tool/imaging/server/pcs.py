@@ -24,6 +24,8 @@ STATES = (
 # From here on a PC fetches nothing.
 _DONE_FETCHING = ("verifying", "personalising", "rebooting", "imaged", "failed")
 _SESSION = re.compile(r"[0-9a-f]{64}")
+# Of an image, in thousandths.
+_ALL = 1000
 # Seconds after which a PC in the queue asks again.
 ASK_AGAIN = 5
 
@@ -129,7 +131,9 @@ class ForPcs:
         }
         given.end()
         office = self._office
-        office.slots.heard(record.session)
+        # Who only says that it is there, and gets nothing, holds up others.
+        if any(report[name] != record.report.get(name) for name in ("state", "done", "bytes")):
+            office.slots.heard(record.session)
         if record.state not in LIVE:
             # A report that was sent twice, or of a PC that has yet to hear that it is to stop.
             office.slots.free(record.session)
@@ -142,8 +146,10 @@ class ForPcs:
 
     async def next(self, request: web.Request) -> web.Response:
         """Whether a PC is to join a stream, to fetch, or to wait for its turn."""
-        given = fields(await read(request))
+        # Deploy systems on sticks that were made before do not say what they lack.
+        given = fields({"lacks": _ALL, **await read(request)})
         session, image = given.text("session", _SESSION), given.text("image", DIGEST)
+        lacks = given.number("lacks", _ALL)
         given.end()
         record, office = self._of(session, request), self._office
         if record.state not in LIVE:
@@ -153,7 +159,7 @@ class ForPcs:
             refuse(403, "the order names no such image")
         if not office.is_served(f"images/{image}/manifest.json"):
             refuse(404, "this server does not hold the image")
-        said = self._stream(order.room, image, session)
+        said = self._stream(order.room, image, session, lacks)
         if isinstance(said, Join):
             return answer({"do": "join", **said.answer()})
         if isinstance(said, Wait):
@@ -165,14 +171,14 @@ class ForPcs:
         office.book.note_fetching(record, True)
         return answer({"do": "fetch"})
 
-    def _stream(self, room: str, image: str, session: str) -> Answer:
+    def _stream(self, room: str, image: str, session: str, lacks: int) -> Answer:
         """What multicast says of it."""
         orders = [self._office.book.order(record.id) for record in self._office.book.live()]
         wanting = [
             order for order in orders if order.room == room and image in [system.image for system in order.systems]
         ]
         try:
-            return self._office.cast.ask(room=room, image=image, session=session, expected=len(wanting))
+            return self._office.cast.ask(room, image, session, len(wanting), lacks / _ALL)
         except OSError as error:
             # Slower, but no reason to leave a room without its image.
             self._office.tell("no_stream", room, why=str(error))

@@ -55,12 +55,13 @@ class Daemon:
     key: Path
     clock: Moment = field(default_factory=Moment)
     woken: list[str] = field(default_factory=list)
+    cast: CastSettings = field(default_factory=lambda: CastSettings(streams=0))
     port: int = 0
     stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         """Begin to answer, from what lies on the disk."""
-        cast = Cast(CastSettings(streams=0), launch=_no_launch, clock=self.clock)
+        cast = Cast(self.cast, launch=_no_launch, clock=self.clock)
         office = Office(self.settings, Clocks(self.clock, self.clock), cast, self.woken.append)
         loop, ready, end = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
 
@@ -157,9 +158,9 @@ class Daemon:
         body = {"session": session, "state": state, "done": 1, "total": 2, "bytes": 1, "message": ""}
         return self.ask("POST", "/api/report", body | more)
 
-    def next(self, session: str, image: str = IMAGE) -> Answer:
+    def next(self, session: str, image: str = IMAGE, **more: Any) -> Answer:
         """Whose turn it is."""
-        return self.ask("POST", "/api/next", {"session": session, "image": image})
+        return self.ask("POST", "/api/next", {"session": session, "image": image, **more})
 
     def standing(self, seat: int = 1) -> Any:
         """How the PC's order stands."""

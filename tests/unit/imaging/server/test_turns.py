@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from lab_tool.imaging.server.cast import CastSettings
 from lab_tool.imaging.server.slots import SILENCE, Slots
 from tests.unit.imaging.server.conftest import PCS, Daemon
 
@@ -55,6 +57,31 @@ def test_a_pc_that_died_gives_its_turn_away(daemon: Daemon, sessions: list[str])
     # The first of the four and the first in the queue were silent.
     assert daemon.next(sessions[5])[1]["do"] == "fetch"
     assert daemon.next(sessions[4])[1] == {"do": "wait", "position": 1, "seconds": 5}
+
+
+def test_a_pc_that_only_says_that_it_is_there_gives_its_turn_away(daemon: Daemon, sessions: list[str]) -> None:
+    for session in sessions[:5]:
+        daemon.next(session)
+    for step in range(4):
+        daemon.clock.now += SILENCE / 2
+        daemon.report(sessions[0], "receiving", bytes=7)
+        for session in sessions[1:4]:
+            daemon.report(session, "receiving", bytes=step)
+        said = daemon.next(sessions[4])[1]["do"]
+    assert said == "fetch"
+    # The others, who receive, keep theirs.
+    assert daemon.next(sessions[5])[1]["position"] == 1
+
+
+def test_who_lacks_little_fetches_and_waits_for_nobody(daemon: Daemon, sessions: list[str]) -> None:
+    daemon.cast = CastSettings(gather=3600)
+    daemon.restart()
+    assert daemon.next(sessions[0], lacks=50)[1] == {"do": "fetch"}
+    asked: list[dict[str, Any]] = [{"lacks": 1000}, {"lacks": 300}, {}]
+    for more in asked:
+        assert daemon.next(sessions[1], **more)[1] == {"do": "wait", "position": 0, "seconds": 2.0}
+    for lacks in (1001, -1, "all", None):
+        assert daemon.next(sessions[1], lacks=lacks)[0] == 400
 
 
 def test_a_pc_that_starts_again_does_not_hold_two(daemon: Daemon, sessions: list[str]) -> None:
