@@ -20,8 +20,8 @@ demo: setup ## a room of four real Linux PCs on this machine: request, approve, 
 demo-clean: ## remove what the demo left: its state folder
 	@if [ -x $(PYTHON) ]; then $(PYTHON) -m tests.demo --clean; else rm -rf .demo; fi
 
-test: setup ## the whole suite, with real hosts where this machine can have them
-	@$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+test: setup ## the suite, with real hosts where this machine can have them
+	@$(PYTHON) -m pytest -m "not slow" --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 check: setup ## ruff, mypy strict, yamllint, ansible-lint production, shellcheck
 	shellcheck .ci/setup .ci/run tests/testbed/prepare.sh roles/lockdown/files/lab-noexec roles/lockdown/files/lab-power-off roles/lockdown/files/lab-session-reset
@@ -43,6 +43,7 @@ judges: setup ## lynis and OpenSCAP on a PC before and after the lock-down; see 
 test-image: setup ## virtual PCs imaged over the network: BIOS and UEFI, read back, first boot, SSH, patch; every failure (QEMU)
 	@sh .ci/setup tests/vm/packages.txt
 	@LAB_VM=1 $(PYTHON) -m pytest tests/vm --ignore=tests/vm/test_media.py
+	@$(PYTHON) -m pytest -m slow tests/integration
 
 vm: setup ## removable storage on a virtual PC with a kernel and a USB bus of its own (QEMU; up to half an hour)
 	@sh .ci/setup tests/vm/packages.txt
