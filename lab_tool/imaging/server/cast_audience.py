@@ -17,6 +17,10 @@ _FINISHING = 3
 # A receiver speaks many times a second even while its disk is busy: silence is death, and known sooner.
 _SILENT = 0.4
 _MOST_RECEIVERS = 1024
+# Anybody on the network can say to be a receiver, again and again: for those who come late a stream goes round this
+# often, and one that got no further for so many times the patience is over.
+_ROUNDS = 3
+_STANDING = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,8 @@ class Audience:
         self._bytes = 0
         self._parts = 0
         self._repairs: dict[int, set[int]] = {}
-        self._begun = self._last = self._alone = now
+        self._begun = self._last = self._alone = self._advanced = now
+        self._reached = 0
         self._started: float | None = None
         self._finishing: float | None = None
 
@@ -144,6 +149,10 @@ class Audience:
             self._alone = now
         if self._started is None:
             return "nobody came" if not self._ready(now) and now - self._begun > 2 * self._limits.start else ""
+        if self.top > self._reached or self._complete():
+            self._reached, self._advanced = self.top, now
+        if now - self._advanced > _STANDING * self._limits.patience:
+            return "it got no further"
         if not self._live and now - self._alone > self._limits.linger:
             return "all have left" if self._left else "all were dropped"
         if not self._live and self._left and self._complete():
@@ -174,7 +183,7 @@ class Audience:
     def _complete(self) -> bool:
         """Everything went out once, and not two or more came late: for one, unicast is as good."""
         late = [one for one in self._live.values() if self.top < one.joined + self._cells]
-        return self.top >= self._cells and len(late) < 2
+        return self.top >= self._cells and (len(late) < 2 or self.top >= _ROUNDS * self._cells)
 
     def _holders(self) -> list[_Receiver]:
         """Those who are a whole window behind."""

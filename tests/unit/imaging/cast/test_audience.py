@@ -227,3 +227,25 @@ def test_for_one_late_pc_it_ends_and_for_two_it_goes_round_once_more() -> None:
                     stream.leave(name)
     assert one.audience.top == 20
     assert two.audience.top >= 20 + 10
+
+
+def test_receivers_that_only_say_to_be_some_hold_up_a_stream_for_a_while() -> None:
+    stream, ended = _begun(100, A), ""
+    for number in range(1000):
+        # Each a new one, which lacks everything and says so until it is dropped.
+        stream.hear(b"evil%04d" % (number // 10), 0)
+        ended = stream.later(1, A)
+        if ended:
+            break
+    assert ended == "it got no further"
+
+
+def test_receivers_that_come_late_again_and_again_do_not_keep_it_going() -> None:
+    stream, ended = _begun(100, A), ""
+    for number in range(1000):
+        for name in (b"evilA%03d", b"evilB%03d"):
+            stream.hear(name % number, stream.audience.top, joined=stream.audience.top)
+        ended = stream.later(1, A, step=1)
+        if ended:
+            break
+    assert ended and stream.audience.top <= 300 + 10
