@@ -133,7 +133,7 @@ class TestMoved:
     def test_what_does_not_run_does_not_matter(self, office: Office) -> None:
         state = office.request()
         office.approve(state)
-        other = office.settings.project / "roles" / "image" / "tasks"
+        other = office.settings.project / "roles" / "unused" / "tasks"
         other.mkdir(parents=True)
         (other / "main.yml").write_text("[]\n", encoding="utf-8")
         office.with_rooms(room("a301", 4), room("a302", 3))
