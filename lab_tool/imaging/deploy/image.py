@@ -86,7 +86,7 @@ def carry_out(
             for image, manifest in plan.manifests:
                 complete(image, manifest, plan, writer, fill)
             writer.release()
-            progress.state("verifying", writer.written)
+            progress.state("verifying", readback.size(areas))
             digests = readback.read_back(disk, areas, progress.moved)
             _agree(digests, plan)
             kept = keep(disk, layout, writer) if keep else ""

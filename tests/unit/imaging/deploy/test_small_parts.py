@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 import tracemalloc
 from pathlib import Path
@@ -9,13 +10,17 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from lab_tool.imaging.deploy.blocks import Disk
 from lab_tool.imaging.deploy.hardware import choose_disk, disks
 from lab_tool.imaging.deploy.own_system import check
 from lab_tool.imaging.deploy.patience import Patience
+from lab_tool.imaging.deploy.readback import read_back
 from lab_tool.imaging.deploy.situation import Situation, from_command_line
 from lab_tool.imaging.deploy.sources import LONGEST_REQUEST, stretches
-from lab_tool.imaging.deploy.trouble import AwayError, DeployError
-from lab_tool.imaging.format.packs import Place
+from lab_tool.imaging.deploy.trouble import AwayError, DeployError, DiskError
+from lab_tool.imaging.deploy.writer import Area, Writer
+from lab_tool.imaging.format.cells import CELL_SIZE, CellList
+from lab_tool.imaging.format.packs import Place, compress
 from tests.support.image_pc import ABOUT, INITRD, KERNEL
 
 
@@ -120,3 +125,36 @@ def test_only_the_deploy_system_that_runs_is_known_again(tmp_path: Path) -> None
     for kernel, initrd in ((KERNEL + b"x", INITRD), *((KERNEL, other) for other in others)):
         with pytest.raises(DeployError, match="another"):
             check(here, kernel, initrd)
+
+
+class Pretender(Disk):
+    """A disk that is half as large as it says: what lies behind is written over what lies in front."""
+
+    def read(self, offset: int, length: int) -> memoryview:
+        """From the half that there is."""
+        return super().read(offset % (self.size // 2), length)
+
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """To the half that there is."""
+        super().write(offset % (self.size // 2), data)
+
+
+def test_a_disk_that_pretends_to_be_larger_is_found_out_at_the_second_attempt_too(tmp_path: Path) -> None:
+    contents = [number.to_bytes(8, "big") * (CELL_SIZE // 8) for number in range(320)]
+    cells = CellList(320 * CELL_SIZE, [(at, hashlib.sha256(one).digest()) for at, one in enumerate(contents)])
+    path = tmp_path / "disk"
+    with path.open("wb") as file:
+        file.truncate(cells.size)
+    for _ in range(3):
+        with Pretender(path) as disk:
+            writer = Writer(disk, [area := Area("system", 0, cells)])
+            try:
+                writer.compare()
+                for content in contents:
+                    writer.offer(hashlib.sha256(content).digest(), compress(content, 1))
+                writer.finish()
+                writer.release()
+                with pytest.raises(DiskError, match="something else"):
+                    read_back(disk, [area], lambda size: None)
+            finally:
+                writer.close()
