@@ -12,6 +12,8 @@ _log = logging.getLogger("dhcp")
 _MAC = "([0-9a-f]{2}(?::[0-9a-f]{2}){5})"
 _IGNORED = re.compile(rf"\b(?:DHCPDISCOVER|PXE)\S*\s(?:\S+ )?{_MAC} (?:\S+ )?(?:proxy-)?ignored\b")
 _MOST = 1 << 20
+# Bytes beyond which it is emptied unread: somebody asks faster than this is read, and the disk is for images.
+_FLOOD = 64 << 20
 
 
 def ignored(line: str) -> str:
@@ -45,7 +47,7 @@ class DhcpLog:
             mac = ignored(line)
             if mac:
                 self._tell(mac)
-        if self._at >= _MOST and self._at == size:
+        if (self._at >= _MOST and self._at == size) or size > _FLOOD:
             self._path.write_bytes(b"")
             self._at = 0
 
