@@ -63,7 +63,7 @@ def live_orders(orders: Path) -> list[dict[str, Any]]:
 
 def named_by(folder: Path, order: dict[str, Any]) -> set[str]:
     """The files that one order needs."""
-    paths = {path.relative_to(folder).as_posix() for path in (folder / "deploy" / order["deploy"]).glob("*")}
+    paths = {path.relative_to(folder).as_posix() for path in (folder / "deploy" / order["deploy"]).rglob("*")}
     for system in order["systems"]:
         image = "images/" + system["image"]
         paths |= {image + "/manifest.json", image + "/manifest.sig"}
