@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
             return {**result, "failed" if error.asked else "unreachable": True, "msg": told}
         except LabError as error:
             return {**result, "failed": True, "msg": str(error)}
-        read_back = {name: standing.result[name] for name in KEPT if name in standing.result}
+        read_back = {name: _whole(standing.result[name]) for name in KEPT if name in standing.result}
         return {**result, "changed": True, "read_back": read_back, "host_keys": keys}
 
     def _end(self, server: ImageServer, order: str, host: str) -> Standing:
@@ -74,3 +74,8 @@ class ActionModule(ActionBase):
             tell(host, step.state, step.done, step.total, step.rate)
 
         return follow(server, order, patience, show, time.monotonic, time.sleep)
+
+
+def _whole(value: Any) -> Any:
+    """Seconds come with a fraction, which the log has no place for."""
+    return round(value) if isinstance(value, float) else value
