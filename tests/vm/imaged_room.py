@@ -108,10 +108,10 @@ class ImagedRoom:
         return find(self.settings.log, Query(kinds=kinds))
 
     def bring_demo_packages(self, pc: VirtualPc) -> None:
-        """Let a PC's apt use the demo packages of the testbed, one of them installed in its old version."""
+        """Let a PC's apt use the demo packages of the testbed and nothing else, one of them in its old version."""
         files = [REPOSITORY.lstrip("/"), "etc/apt/sources.list.d/lab-demo.sources"]
         packed = subprocess.run(["tar", "-C", self.server.root, "-cz", *files], check=True, capture_output=True).stdout
-        self.ssh(pc, "tar -C / -xz && apt-get -q update && apt-get -qy install lab-demo-editor=1.0", data=packed)
+        self.ssh(pc, "rm -f /etc/apt/sources.list && tar -C / -xz && apt-get -q update && apt-get -qy install lab-demo-editor=1.0", data=packed)
 
     def ssh(self, pc: VirtualPc, text: str, data: bytes = b"") -> str:
         """Run shell text as root on a PC over SSH, with the keys that the control node knows."""
