@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from tests.testbed.room import TestHost, TestRoom
 from tests.vm.netboot import Firmware, VirtualPc
 
 ROOM, IMAGE, DEMO = "a301", "debian-small", "lab-demo-editor"
+REFUSED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,15 @@ class ImagedRoom:
         """Request, approve and run a verb on seats; what `lab run` said."""
         change = self.approved(verb, *(word for seat in seats for word in ("--host", seat)))
         return self.lab("run", change, code=code)
+
+    def resume(self) -> None:
+        """Go on with the run that was cut off, once the last of its processes has let go."""
+        run = self.entries("run.started")[-1].subject.run
+        limit = time.monotonic() + 60
+        while (done := self.school.lab("run", "--resume", run)).returncode == REFUSED:
+            assert time.monotonic() < limit, done.stderr
+            time.sleep(1)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `lab` and leave it running."""

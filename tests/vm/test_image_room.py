@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from lab_tool.settings import PROJECT
+from tests.integration.conftest import wait_until
 from tests.support.small_image import small_image
 from tests.testbed.packages import NEW
 from tests.testbed.programs import run
@@ -21,6 +23,7 @@ HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 PACKAGES = ("iputils-ping", "needrestart", "python3-apt")
 STRANGER = "02:00:00:00:99:99"
 MIB = 1024 * 1024
+ORDER = re.compile("order (o-[0-9a-f]{16})")
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +68,17 @@ def test_who_got_nothing_is_in_the_log(room: ImagedRoom) -> None:
     assert STRANGER in refused
 
 
-def test_a_pc_that_has_the_image_is_done_at_once_and_fetches_nothing(room: ImagedRoom) -> None:
-    seat = room.seat(room.virtual[0])
-    room.run("image", seat)
-    evidence = room.evidence(seat)
-    assert evidence["outcome"] == "ok", evidence
+def test_the_same_again_fetches_next_to_nothing_and_a_control_node_that_dies_is_not_missed(room: ImagedRoom) -> None:
+    pc = room.virtual[0]
+    seat, before = room.seat(pc), len(ORDER.findall(pc.console))
+    running = room.start("run", room.approved("image", "--host", seat))
+    wait_until(lambda: len(ORDER.findall(pc.console)) > before, 240)
+    running.kill()
+    running.communicate()
+    room.resume()
+    evidence, orders = room.evidence(seat), ORDER.findall(pc.console)
+    assert (evidence["outcome"], evidence["values"]["order"]) == ("ok", orders[-1]), evidence
+    assert len(orders) == before + 1, "it was imaged twice"
     # What makes a PC this one lies in a few cells of the image, which are put right first.
     assert evidence["values"]["fetched_bytes"] < 8 * MIB
 
