@@ -166,7 +166,6 @@ def test_an_edited_log_is_an_error_and_the_rest_is_still_listed(school: SmallSch
         (("request", "patch", "--why", "x"), 2, "no room and no host was named"),
         (("request", "patch", "--room", "demo", "--why", "a\u202eb"), 2, "can't be seen (U+202E)"),
         (("request", "patch", "--room", "demo", "--why", "x", "--set", "ansible_user=root"), 2, "takes no setting"),
-        (("request", "image", "--room", "demo", "--why", "x"), 2, "there is no such playbook"),
     ],
 )
 def test_what_makes_no_sense(school: SmallSchool, arguments: tuple[str, ...], code: int, words: str) -> None:

@@ -67,6 +67,9 @@ class Book:
         self._sessions: dict[str, str] = {}
         self._saved: dict[str, float] = {}
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What a killed server left unfinished.
+        for part in folder.glob(".o-*.new"):
+            part.unlink()
         for path in sorted(folder.glob("o-*.json")):
             record = _read(path)
             self._records[record.id] = record
