@@ -278,6 +278,9 @@ class TestContent:
         write(project / "playbooks" / "patch.yml", "- hosts: all\n  roles: [patch]\n")
         with pytest.raises(UsageError, match="can't be read"):
             content_of(project, PATCH)
+        (project / "playbooks" / "patch.yml").unlink()
+        with pytest.raises(UsageError, match="there is no such playbook"):
+            content_of(project, PATCH)
 
     def test_of_this_project(self) -> None:
         names = self.names(PROJECT)
