@@ -122,7 +122,7 @@ class ImagedRoom:
         """Let a PC's apt use the demo packages of the testbed and nothing else, one of them in its old version."""
         files = [REPOSITORY.lstrip("/"), "etc/apt/sources.list.d/lab-demo.sources"]
         packed = subprocess.run(["tar", "-C", self.server.root, "-cz", *files], check=True, capture_output=True).stdout
-        self.ssh(pc, "rm -f /etc/apt/sources.list && tar -C / -xz", data=packed)
+        self.ssh(pc, "rm -rf /etc/apt/sources.list /etc/apt/sources.list.d && tar -C / -xz", data=packed)
         self.ssh(pc, f"apt-get -q update && apt-get -qy install {DEMO}=1.0")
 
     def ssh(self, pc: VirtualPc, text: str, data: bytes = b"") -> str:
