@@ -2,43 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from lab_tool.cli.lazy import LazyGroup
 
 # Loaded only when asked for, so that `lab log show` starts fast.
 COMMANDS = {
-    "show": ("show", "show"),
-    "verify": ("verify", "verify"),
-    "export": ("export", "export"),
-    "prove": ("prove", "prove"),
-    "check-proof": ("prove", "check_proof"),
-    "checkpoint": ("checkpoint", "checkpoint"),
-    "keys": ("keys", "keys"),
-    "init": ("keys", "init"),
-    "rotate-key": ("keys", "rotate_key"),
-    "key-lost": ("keys", "key_lost"),
-    "witness": ("witness", "witness"),
+    "show": ("lab_tool.cli.log.show", "show"),
+    "verify": ("lab_tool.cli.log.verify", "verify"),
+    "export": ("lab_tool.cli.log.export", "export"),
+    "prove": ("lab_tool.cli.log.prove", "prove"),
+    "check-proof": ("lab_tool.cli.log.prove", "check_proof"),
+    "checkpoint": ("lab_tool.cli.log.checkpoint", "checkpoint"),
+    "keys": ("lab_tool.cli.log.keys", "keys"),
+    "init": ("lab_tool.cli.log.keys", "init"),
+    "rotate-key": ("lab_tool.cli.log.keys", "rotate_key"),
+    "key-lost": ("lab_tool.cli.log.keys", "key_lost"),
+    "witness": ("lab_tool.cli.log.witness", "witness"),
 }
 
 
-class LogGroup(click.Group):
-    """The commands of `lab log`, imported on first use."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order of use."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, or None."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, name = COMMANDS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(f"{__name__}.{module}"), name)
-        return command
-
-
-@click.command(cls=LogGroup)
+@click.command(cls=LazyGroup, known=COMMANDS)
 def log() -> None:
     """Look at the log, prove that nothing in it was altered, and keep its checkpoints.
 
