@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab_tool.clock import utc_text
-from lab_tool.imaging.server.files import fsync_folder, write_whole
+from lab_tool.imaging.server.files import write_whole
 
 KEPT = 10_000
 # The same thing about the same PC within this time is one event.
@@ -81,7 +81,6 @@ class Events:
 
     def _rewrite(self) -> None:
         write_whole(self._path, b"".join(_line(event) for event in self._kept))
-        fsync_folder(self._path.parent)
         self._lines = len(self._kept)
 
 
