@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +15,23 @@ from lab_tool.core.orders import Desk
 from lab_tool.imaging.store.draft import Draft
 from lab_tool.imaging.store.record import add_image
 from lab_tool.imaging.store.store import StoredImage
-from lab_tool.log.entry import Entry
 from lab_tool.log.query import Query, find
 from lab_tool.school.load import load_school
 from lab_tool.settings import PROJECT, Settings
-from tests.support.school import DIRECTOR, TECHNICIAN, Seat, SmallSchool, make_school
+from tests.integration.conftest import REFUSED, LabRoom
+from tests.support.school import DIRECTOR, TECHNICIAN, Seat, make_school
 from tests.testbed.packages import REPOSITORY
 from tests.testbed.places import HostPlace
 from tests.testbed.room import TestHost, TestRoom
 from tests.vm.netboot import Firmware, VirtualPc
 
 ROOM, IMAGE, DEMO = "a301", "debian-small", "lab-demo-editor"
-REFUSED = 5
 
 
 @dataclass(frozen=True, slots=True)
-class ImagedRoom:
+class ImagedRoom(LabRoom):
     """Seat 1 is the image server, the others are virtual PCs; seats after them are known and have no PC."""
 
-    pcs: TestRoom
-    school: SmallSchool
     virtual: tuple[VirtualPc, ...]
 
     @property
@@ -53,45 +48,25 @@ class ImagedRoom:
         """The name of a PC's seat."""
         return f"{ROOM}-{pc.place.seat:02d}"
 
-    def lab(self, *arguments: str, person: str = TECHNICIAN, code: int = 0) -> str:
-        """Run `lab` and hold it to an exit code; what it said on both channels."""
-        done = self.school.lab(*arguments, person=person)
-        said = done.stdout + done.stderr
-        assert done.returncode == code, said
-        assert "Traceback" not in said
-        return said
-
-    def json(self, *arguments: str, person: str = TECHNICIAN) -> Any:
-        """The `data` of a command that answers in JSON."""
-        done = self.school.lab(*arguments, "--json", person=person)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout)["data"]
-
-    def approved(self, verb: str, *arguments: str) -> str:
-        """A change that the technician requested and the director approved."""
-        change = str(self.json("change", "request", verb, *arguments, "--why", "Term starts")["id"])
+    def change(self, verb: str, *seats: str) -> str:
+        """A change of seats that the technician requested and the director approved."""
+        hosts = [word for seat in seats for word in ("--host", seat)]
+        change = str(self.json("change", "request", verb, *hosts, "--why", "Term starts")["id"])
         self.lab("change", "approve", change, person=DIRECTOR)
         return change
 
-    def run(self, verb: str, *seats: str, code: int = 0) -> str:
+    def run(self, verb: str, *seats: str) -> str:
         """Request, approve and run a verb on seats; what `lab run` said."""
-        change = self.approved(verb, *(word for seat in seats for word in ("--host", seat)))
-        return self.lab("run", change, code=code)
+        return self.lab("run", self.change(verb, *seats))
 
     def resume(self) -> None:
         """Go on with the run that was cut off, once the last of its processes has let go."""
-        run = self.entries("run.started")[-1].subject.run
+        run = self.last_run()
         limit = time.monotonic() + 60
         while (done := self.school.lab("run", "--resume", run)).returncode == REFUSED:
             assert time.monotonic() < limit, done.stderr
             time.sleep(1)
         assert done.returncode == 0, done.stdout + done.stderr
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start `lab` and leave it running."""
-        argv = [sys.executable, "-m", "lab_tool", *arguments]
-        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        return subprocess.Popen(argv, env=self.school.environment(), cwd=PROJECT, text=True, **pipes)
 
     def add_image(self, draft: Draft) -> StoredImage:
         """A version of an image, made by the technician."""
@@ -113,10 +88,6 @@ class ImagedRoom:
         """What was read back from a seat last."""
         entries = find(self.settings.log, Query(kinds=("evidence.read",), host=seat))
         return dict([entry for entry in entries if entry.body["evidence"]["verb"] == verb][-1].body["evidence"])
-
-    def entries(self, *kinds: str) -> list[Entry]:
-        """Entries of the log."""
-        return find(self.settings.log, Query(kinds=kinds))
 
     def bring_demo_packages(self, pc: VirtualPc) -> None:
         """Let a PC's apt use the demo packages of the testbed and nothing else, one of them in its old version."""

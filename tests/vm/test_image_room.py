@@ -71,7 +71,7 @@ def test_who_got_nothing_is_in_the_log(room: ImagedRoom) -> None:
 def test_the_same_again_fetches_next_to_nothing_and_a_control_node_that_dies_is_not_missed(room: ImagedRoom) -> None:
     pc = room.virtual[0]
     seat, before = room.seat(pc), len(ORDER.findall(pc.console))
-    running = room.start("run", room.approved("image", "--host", seat))
+    running = room.start("run", room.change("image", seat))
     wait_until(lambda: len(ORDER.findall(pc.console)) > before, 240)
     running.kill()
     running.communicate()
