@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +14,8 @@ from lab_tool.imaging.deploy_system.description import describe, whole
 from lab_tool.imaging.deploy_system.stick import make_stick
 from lab_tool.imaging.deploy_system.unpacked import Unpacked, merged
 from lab_tool.imaging.format.fields import DIGEST
+from lab_tool.imaging.store.durable import settle
+from lab_tool.log.store import sync_folder
 from lab_tool.settings import Settings
 from lab_tool.signature import is_public_line
 
@@ -136,8 +137,7 @@ def _place(out: Path, files: dict[str, bytes], target: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as opened:
             opened.write(data)
-            opened.flush()
-            os.fsync(opened.fileno())
+            settle(opened)
         path.chmod(0o644)
     out.chmod(0o755)
     if target.exists():
@@ -145,8 +145,4 @@ def _place(out: Path, files: dict[str, bytes], target: Path) -> None:
             return
         shutil.rmtree(target)
     out.rename(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(target.parent)
